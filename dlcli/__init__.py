@@ -1,0 +1,107 @@
+"""dlcli: a command-line laboratory for deep learning. All that is public is here, and costs no torch.
+
+Contracts to write plugins against, building blocks of networks, and the Python API.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlcli.contracts.activation import Activation as Activation
+    from dlcli.contracts.architecture import Architecture as Architecture
+    from dlcli.contracts.averager import Averager as Averager
+    from dlcli.contracts.batch import Batch as Batch
+    from dlcli.contracts.component import Component as Component
+    from dlcli.contracts.component import PerMember as PerMember
+    from dlcli.contracts.component import by_name as by_name
+    from dlcli.contracts.ensemble import AveragedWeights as AveragedWeights
+    from dlcli.contracts.ensemble import Combination as Combination
+    from dlcli.contracts.ensemble import Context as Context
+    from dlcli.contracts.ensemble import Ensemble as Ensemble
+    from dlcli.contracts.ensemble import KeptStates as KeptStates
+    from dlcli.contracts.ensemble import MemberResult as MemberResult
+    from dlcli.contracts.ensemble import MemberSpecification as MemberSpecification
+    from dlcli.contracts.ensemble import SingleMember as SingleMember
+    from dlcli.contracts.exporter import Exporter as Exporter
+    from dlcli.contracts.field import Field as Field
+    from dlcli.contracts.field import InputOutput as InputOutput
+    from dlcli.contracts.folds import Folds as Folds
+    from dlcli.contracts.history import EpochRecord as EpochRecord
+    from dlcli.contracts.history import History as History
+    from dlcli.contracts.importer import Importer as Importer
+    from dlcli.contracts.initializer import Initializer as Initializer
+    from dlcli.contracts.kinds import KINDS as KINDS
+    from dlcli.contracts.loss import Loss as Loss
+    from dlcli.contracts.metric import Metric as Metric
+    from dlcli.contracts.normalization import Normalization as Normalization
+    from dlcli.contracts.optimizer import Optimizer as Optimizer
+    from dlcli.contracts.preprocessor import Preprocessor as Preprocessor
+    from dlcli.contracts.regularizer import MixedBatch as MixedBatch
+    from dlcli.contracts.regularizer import Regularizer as Regularizer
+    from dlcli.contracts.run import RunInfo as RunInfo
+    from dlcli.contracts.schedule import Horizon as Horizon
+    from dlcli.contracts.schedule import Schedule as Schedule
+    from dlcli.contracts.search import Search as Search
+    from dlcli.contracts.selector import select_parameters as select_parameters
+    from dlcli.contracts.task import CLASSIFICATION as CLASSIFICATION
+    from dlcli.contracts.task import REGRESSION as REGRESSION
+    from dlcli.contracts.task import Task as Task
+    from dlcli.contracts.task import probabilities as probabilities
+    from dlcli.errors import DlcliError as DlcliError
+    from dlcli.hookspecs import hookimpl as hookimpl
+    from dlcli.layers.block import AffineBlock as AffineBlock
+    from dlcli.layers.dropout import Dropout as Dropout
+
+_WHERE = {
+    "contracts.activation": ("Activation",),
+    "contracts.architecture": ("Architecture",),
+    "contracts.averager": ("Averager",),
+    "contracts.batch": ("Batch",),
+    "contracts.component": ("Component", "PerMember", "by_name"),
+    "contracts.ensemble": (
+        "AveragedWeights",
+        "Combination",
+        "Context",
+        "Ensemble",
+        "KeptStates",
+        "MemberResult",
+        "MemberSpecification",
+        "SingleMember",
+    ),
+    "contracts.exporter": ("Exporter",),
+    "contracts.field": ("Field", "InputOutput"),
+    "contracts.folds": ("Folds",),
+    "contracts.history": ("EpochRecord", "History"),
+    "contracts.importer": ("Importer",),
+    "contracts.initializer": ("Initializer",),
+    "contracts.kinds": ("KINDS",),
+    "contracts.loss": ("Loss",),
+    "contracts.metric": ("Metric",),
+    "contracts.normalization": ("Normalization",),
+    "contracts.optimizer": ("Optimizer",),
+    "contracts.preprocessor": ("Preprocessor",),
+    "contracts.regularizer": ("MixedBatch", "Regularizer"),
+    "contracts.run": ("RunInfo",),
+    "contracts.schedule": ("Horizon", "Schedule"),
+    "contracts.search": ("Search",),
+    "contracts.selector": ("select_parameters",),
+    "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
+    "errors": ("DlcliError",),
+    "hookspecs": ("hookimpl",),
+    "layers.block": ("AffineBlock",),
+    "layers.dropout": ("Dropout",),
+}
+_MODULES = {name: f"dlcli.{module}" for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'dlcli' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

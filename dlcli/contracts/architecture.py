@@ -1,0 +1,34 @@
+"""The contract of an architecture."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import nn
+
+from dlcli.contracts.component import Component
+from dlcli.contracts.field import InputOutput
+
+
+class Architecture(Component):
+    """Builds the network between preprocessed inputs and logits.
+
+    The module's `forward(*inputs, conditions=(), lengths=None, mask=None)` gets one preprocessed tensor a field, in
+    the order of `io.inputs`, and returns logits (B, O), or (B, T, O) per position: never probabilities; for
+    regression the targets. Features come as (B, F), images (B, C, H, W), sequences (B, T, F), tokens (B, T).
+    `build` draws initial values from torch's CPU stream, which the caller seeds and restores. A per-member number that
+    `build` uses becomes a buffer and must not decide the structure. Activation modules are named `activation`, so
+    that regularizers find them.
+    """
+
+    kind: ClassVar[str] = "architecture"
+
+    @abstractmethod
+    def build(self, io: InputOutput) -> nn.Module:
+        """Build one network with fresh initial values on the CPU.
+
+        Args:
+            io: Inputs, conditions, target, task and classes.
+
+        Returns:
+            A module whose `forward` is as above.
+        """

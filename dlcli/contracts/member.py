@@ -1,0 +1,187 @@
+"""Members of a population, what training them gives, and the function that does it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from dlcli.contracts.architecture import Architecture
+from dlcli.contracts.averager import Averager
+from dlcli.contracts.batch import Batches
+from dlcli.contracts.field import InputOutput
+from dlcli.contracts.history import Direction, EpochRecord, History
+from dlcli.contracts.initializer import Initializer
+from dlcli.contracts.loss import Loss
+from dlcli.contracts.metric import Metric
+from dlcli.contracts.optimizer import Optimizer
+from dlcli.contracts.preprocessor import Preprocessing
+from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which checkpoints of a member stay on disk.
+
+    Args:
+        best: How many of the best epochs, ≥ 0.
+        last: How many of the last epochs, ≥ 1: resuming needs one.
+        every_epochs: Also every so many epochs; 0 for none.
+    """
+
+    best: int = 1
+    last: int = 1
+    every_epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a population, as live objects.
+
+    Args:
+        identity: Permanent name within its run, such as `fold-3`; empty for the only member of a plain run.
+        seed: The member's seed; every stream of its randomness is derived from it.
+        architecture: Builds the network.
+        io: What it is built for, after preprocessing.
+        loss: What is made small.
+        optimizer: How.
+        schedule: Learning-rate schedule.
+        training_rows: Rows to train on, int64, into the shared dataset.
+        epochs: Epochs at most, ≥ 1.
+        batch_size: Rows in a batch, ≥ 1.
+        validation_rows: Rows that decide the best epoch and stopping; None where there are none.
+        regularizers: In the order of the recipe.
+        metrics: Figures over the validation rows, by name.
+        averager: Keeps an average of the parameters.
+        initializer: Refills the weights after `build`.
+        initial_state: State to start from instead, by name as in the network's `state_dict`; may be partial.
+        frozen: Names of parameters that are not trained.
+        preprocessing: Fitted on the member's training rows.
+        row_weights: Weight of every row of the dataset in the loss (N,); None where all are 1.
+        replacement_inputs: Tensors that stand for input fields, over the same rows.
+        replacement_target: Tensor that stands for the target, over the same rows.
+        offset: Per row, added to the outputs before the loss and the metrics (N, O).
+        input_columns: For an input field: the columns that this member sees.
+        drop_last: Whether a short last batch is left out instead of filled.
+        monitor: The value that decides, such as `val_loss`.
+        direction: Whether a smaller or larger monitored value is better.
+        select: Which epoch's parameters are the result.
+        keep: Which checkpoints stay.
+    """
+
+    identity: str
+    seed: int
+    architecture: Architecture
+    io: InputOutput
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
+    training_rows: Tensor
+    epochs: int
+    batch_size: int
+    validation_rows: Tensor | None = None
+    regularizers: tuple[Regularizer, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    averager: Averager | None = None
+    initializer: Initializer | None = None
+    initial_state: Mapping[str, Tensor] | None = None
+    frozen: frozenset[str] = frozenset()
+    preprocessing: Preprocessing = field(default_factory=dict)
+    row_weights: Tensor | None = None
+    replacement_inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    replacement_target: Tensor | None = None
+    offset: Tensor | None = None
+    input_columns: Mapping[str, Tensor] = field(default_factory=dict)
+    drop_last: bool = False
+    monitor: str = "val_loss"
+    direction: Direction = "min"
+    select: Literal["best", "last"] = "best"
+    keep: Keep = Keep()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training one member gave.
+
+    Args:
+        identity: The member's.
+        state: The network's `state_dict` at the selected epoch, on the CPU.
+        selected_epoch: The epoch that `state` is from.
+        best_epoch: The epoch with the best monitored value.
+        history: Every epoch.
+        stopped: Why training ended early; None where it ran all its epochs.
+        seconds: Wall time of all epochs, those before a resume included.
+    """
+
+    identity: str
+    state: Mapping[str, Tensor]
+    selected_epoch: int
+    best_epoch: int
+    history: History
+    stopped: str | None
+    seconds: float
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return len(self.history.records)
+
+
+class Watch(Protocol):
+    """Is told how training goes, and may ask it to end; called on the training thread, so it must be quick."""
+
+    def interrupted(self) -> bool:
+        """Return whether training should save its state and end now; asked before every step."""
+        ...
+
+    def epoch_started(self, member: Member, epoch: int, steps: int) -> None:
+        """An epoch of a member begins."""
+        ...
+
+    def step_finished(self, step: int, loss: Tensor, learning_rate: float) -> None:
+        """A step was taken; `loss` is detached and on the device: reading it costs a synchronisation."""
+        ...
+
+    def epoch_finished(self, member: Member, record: EpochRecord, history: History) -> None:
+        """An epoch of a member ended; `history` includes it."""
+        ...
+
+
+class Fit(Protocol):
+    """Trains a population: the only way in which anything is trained."""
+
+    def __call__(
+        self,
+        members: Sequence[Member],
+        batches: Batches,
+        *,
+        directory: Path,
+        device: torch.device,
+        watch: Watch,
+        checkpoint_seconds: float,
+        resume: bool,
+    ) -> list[Result]:
+        """Train every member.
+
+        Args:
+            members: Who; the order changes nothing.
+            batches: The shared dataset as batches.
+            directory: The run's directory: `history.jsonl`, and `checkpoints/` of the plain member or of
+                `members/<identity>/`, are written there.
+            device: Where to train.
+            watch: Is told how it goes.
+            checkpoint_seconds: Least time between two checkpoints for resuming, in seconds, ≥ 0.
+            resume: Whether to go on from the directory's checkpoints, where there are any.
+
+        Returns:
+            One result a member, in the order of `members`.
+
+        Raises:
+            TrainingError: The loss became NaN or infinite, or memory ran out.
+            Interrupted: The watch asked for it; the state is saved.
+            StorageError: A file could not be written.
+        """
+        ...

@@ -1,0 +1,46 @@
+"""The contract of a metric."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from dlcli.contracts.component import Component
+from dlcli.contracts.task import Task
+
+Statistics = dict[str, Tensor]
+
+
+class Metric(Component):
+    """A figure over rows, from statistics that add over batches.
+
+    Class attributes: `tasks` it is defined for; `direction`, `min` or `max`, which of two values is the better;
+    `lowest` and `highest` possible value (None where unbounded); `needs_probabilities`, whether `update` gets
+    probabilities instead of raw outputs; `concatenates`, True for rank metrics, whose statistics are scores that are
+    concatenated over batches along the first dimension instead of added.
+    """
+
+    kind: ClassVar[str] = "metric"
+    tasks: ClassVar[frozenset[Task]]
+    direction: ClassVar[Literal["min", "max"]]
+    lowest: ClassVar[float | None]
+    highest: ClassVar[float | None]
+    needs_probabilities: ClassVar[bool] = False
+    concatenates: ClassVar[bool] = False
+
+    @abstractmethod
+    def update(self, output: Tensor, target: Tensor, weight: Tensor) -> Statistics:
+        """Return the statistics of one batch.
+
+        Args:
+            output: (B, O), float64: probabilities where `needs_probabilities`, else raw outputs.
+            target: (B,) class indices for multiclass; the output's shape otherwise.
+            weight: (B,) weights ≥ 0, float64. Positions of sequences arrive flattened into B, padding left out.
+
+        Returns:
+            Tensors by name, float64.
+        """
+
+    @abstractmethod
+    def compute(self, statistics: Statistics) -> Tensor:
+        """Return the figure, a 0-d tensor, from the statistics of all batches; NaN where it is undefined."""

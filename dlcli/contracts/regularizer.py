@@ -1,0 +1,86 @@
+"""The contract of a regularizer."""
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from dlcli.contracts.component import Component
+from dlcli.contracts.history import History
+from dlcli.contracts.selector import WEIGHTS
+
+Parameters = Mapping[str, Tensor]
+"""Tensors by parameter name: those that the regularizer's selector matches."""
+Noise = Mapping[str, Tensor]
+"""What `draw` returned, for one step."""
+
+
+class MixedBatch(NamedTuple):
+    """A batch that a regularizer changed.
+
+    Args:
+        inputs: One tensor a field.
+        targets: One target, or two that were mixed.
+        weight: Share of the first target, 0-d or (B,); None where there is one target.
+    """
+
+    inputs: tuple[Tensor, ...]
+    targets: tuple[Tensor, ...]
+    weight: Tensor | None = None
+
+
+class Regularizer(Component):
+    """Anything that keeps a network from learning its training rows by heart; overrides any of the methods below.
+
+    Tensor methods are pure and run under vmap on a copy whose per-member fields are 0-d tensors. `parameters`,
+    `penalty`, `gradients` and `project` see only what `select` matches. Class attribute `activations`: glob over the
+    names of modules whose outputs `penalty` gets, None where it needs none.
+
+    Args:
+        select: Which parameters: `weights` (no biases, no norms), `all`, or glob patterns joined by commas.
+    """
+
+    kind: ClassVar[str] = "regularizer"
+    activations: ClassVar[str | None] = None
+
+    select: str = Field(
+        WEIGHTS, description="parameters it touches: weights (no biases, no norms), all, or globs joined by commas"
+    )
+
+    def draw(self, shapes: Mapping[str, tuple[int, ...]], generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw one step's noise for one member.
+
+        Args:
+            shapes: Shapes of the batch's inputs and of the selected parameters, by name.
+            generator: The member's stream; draw from nothing else.
+
+        Returns:
+            Tensors by name, handed to `batch` and `parameters` as `noise`.
+        """
+        return {}
+
+    def batch(self, inputs: tuple[Tensor, ...], targets: Tensor, noise: Noise) -> MixedBatch:
+        """Change a training batch, such as mixup; inputs are preprocessed."""
+        return MixedBatch(inputs, (targets,))
+
+    def parameters(self, parameters: Parameters, noise: Noise) -> Parameters:
+        """Change parameters for this forward pass only, such as weight noise."""
+        return parameters
+
+    def penalty(self, parameters: Parameters, activations: Mapping[str, Tensor]) -> Tensor:
+        """Return a 0-d penalty that is added to the loss once a step."""
+        return torch.zeros(())
+
+    def gradients(self, gradients: Parameters, parameters: Parameters) -> Parameters:
+        """Change gradients before the optimizer's step, such as clipping; same names and shapes."""
+        return gradients
+
+    def project(self, parameters: Parameters) -> Parameters:
+        """Move parameters after the optimizer's step, such as onto a norm ball; same names and shapes."""
+        return parameters
+
+    def stop(self, history: History) -> str | None:
+        """Return why training should stop after the last epoch, or None; a pure fold over the history."""
+        return None

@@ -1,0 +1,1 @@
+"""Building blocks of networks, for built-ins and plugins alike; torch only."""

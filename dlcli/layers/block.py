@@ -1,0 +1,49 @@
+"""The layer of most networks: affine → normalization → activation → dropout."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from dlcli.contracts.activation import Activation
+from dlcli.contracts.normalization import Normalization
+from dlcli.layers.dropout import Dropout
+
+
+class AffineBlock(nn.Sequential):
+    """dropout(activation(normalization(affine(x)))): an affine map with what usually follows it.
+
+    No bias is built before a normalization that would remove it: its gradient is zero, and adaptive optimizers turn
+    the rounding noise in it into steps.
+
+    Args:
+        affine: Makes the affine map from its output width and whether it has a bias.
+        width: Width of the block's output.
+        normalization: What normalizes the affine map's output.
+        activation: The nonlinearity; widens the affine map where it needs more inputs than outputs.
+        dropout: Probability in [0, 1) that an output is dropped.
+        feature_dim: Dimension that holds features.
+
+    Shape:
+        As the affine map takes; (…, width, …) comes out, dtype and device kept.
+    """
+
+    def __init__(
+        self,
+        affine: Callable[[int, bool], nn.Module],
+        width: int,
+        *,
+        normalization: Normalization,
+        activation: Activation,
+        dropout: float | Tensor = 0.0,
+        feature_dim: int = 1,
+    ) -> None:
+        wide = width * activation.input_multiple
+        super().__init__(
+            OrderedDict(
+                affine=affine(wide, not normalization.removes_bias),
+                normalization=normalization.build(wide, feature_dim),
+                activation=activation.build(width, feature_dim),
+                dropout=Dropout(dropout),
+            )
+        )

@@ -1,0 +1,93 @@
+"""Dropout whose masks are given to it, so that a member's masks do not depend on its companions."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 65536
+
+BitSource = Callable[[torch.Size, torch.device], Tensor]
+"""Gives uniform int16 bits of a shape on a device."""
+
+
+def random_bits(shape: torch.Size, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+    """Draw uniform random int16 numbers, four from each 64-bit draw: the cheapest masks on a CPU.
+
+    Args:
+        shape: Shape of the result.
+        device: Where it lives; the generator's device.
+        generator: Stream to draw from; torch's global one where None.
+
+    Returns:
+        int16, uniform over all 65536 values.
+    """
+    count = shape.numel()
+    words = torch.empty((count + 3) // 4, dtype=torch.int64, device=device)
+    # from=-2**63, to=None is the full range: the plain call leaves the sign bit 0 and biases every fourth number.
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.int16)[:count].view(shape)
+
+
+class Dropout(nn.Module):
+    """Inverted dropout: y = x · m / (1 − p) in training, m ~ Bernoulli(1 − p) an element; y = x in evaluation.
+
+    The rate is a buffer, quantized to 1/65536, so that members of a stack may differ in it; it is not part of the
+    state, because it belongs to the recipe. The training engine sets `source`, the member's own stream of bits;
+    without it bits come from torch's global generator.
+
+    Args:
+        rate: Probability p in [0, 1) that an element is dropped.
+
+    Shape:
+        Any shape; the same shape, dtype and device come out.
+
+    Source: Srivastava et al. 2014, "Dropout".
+    """
+
+    rate: Tensor
+    threshold: Tensor
+    scale: Tensor
+
+    def __init__(self, rate: float | Tensor = 0.5) -> None:
+        super().__init__()
+        levels = (torch.as_tensor(rate, dtype=torch.float64) * LEVELS).round().clamp(0, LEVELS - 1)
+        self.register_buffer("rate", (levels / LEVELS).float(), persistent=False)
+        self.register_buffer("threshold", (levels - LEVELS // 2).to(torch.int16), persistent=False)
+        self.register_buffer("scale", (LEVELS / (LEVELS - levels)).float(), persistent=False)
+        self.active = bool((levels > 0).any())
+        self.source: BitSource | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements in training; pass everything in evaluation."""
+        if not (self.training and self.active):
+            return x
+        bits = (self.source or random_bits)(x.shape, x.device)
+        return x * ((bits >= self.threshold) * self.scale).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Show the rate."""
+        return f"rate={self.rate.tolist()}"
+
+
+def replace_dropout(module: nn.Module) -> nn.Module:
+    """Put our Dropout in the place of every `nn.Dropout` inside a module, the module itself included.
+
+    Args:
+        module: Anybody's network; changed in place.
+
+    Returns:
+        The module, or our Dropout where it was an `nn.Dropout` itself.
+    """
+    if type(module) is nn.Dropout:
+        return Dropout(module.p)
+    for name, child in module.named_children():
+        setattr(module, name, replace_dropout(child))
+    return module
+
+
+def set_dropout_source(module: nn.Module, source: BitSource | None) -> None:
+    """Give every Dropout inside a module its stream of bits."""
+    for child in module.modules():
+        if isinstance(child, Dropout):
+            child.source = source
