@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dlcli.contracts.component import Component as Component
     from dlcli.contracts.component import PerMember as PerMember
     from dlcli.contracts.component import by_name as by_name
+    from dlcli.contracts.component import implements as implements
     from dlcli.contracts.ensemble import AveragedWeights as AveragedWeights
     from dlcli.contracts.ensemble import Combination as Combination
     from dlcli.contracts.ensemble import Context as Context
@@ -41,23 +42,33 @@ if TYPE_CHECKING:
     from dlcli.contracts.run import RunInfo as RunInfo
     from dlcli.contracts.schedule import Horizon as Horizon
     from dlcli.contracts.schedule import Schedule as Schedule
+    from dlcli.contracts.search import Choice as Choice
+    from dlcli.contracts.search import Distribution as Distribution
+    from dlcli.contracts.search import Proposal as Proposal
     from dlcli.contracts.search import Search as Search
+    from dlcli.contracts.search import Searcher as Searcher
+    from dlcli.contracts.search import Space as Space
+    from dlcli.contracts.search import Uniform as Uniform
     from dlcli.contracts.selector import select_parameters as select_parameters
     from dlcli.contracts.task import CLASSIFICATION as CLASSIFICATION
     from dlcli.contracts.task import REGRESSION as REGRESSION
     from dlcli.contracts.task import Task as Task
     from dlcli.contracts.task import probabilities as probabilities
     from dlcli.errors import DlcliError as DlcliError
+    from dlcli.errors import PluginError as PluginError
     from dlcli.hookspecs import hookimpl as hookimpl
     from dlcli.layers.block import AffineBlock as AffineBlock
     from dlcli.layers.dropout import Dropout as Dropout
+    from dlcli.plugins import Plugins as Plugins
+    from dlcli.plugins import load_plugins as load_plugins
+    from dlcli.registry import Registry as Registry
 
 _WHERE = {
     "contracts.activation": ("Activation",),
     "contracts.architecture": ("Architecture",),
     "contracts.averager": ("Averager",),
     "contracts.batch": ("Batch",),
-    "contracts.component": ("Component", "PerMember", "by_name"),
+    "contracts.component": ("Component", "PerMember", "by_name", "implements"),
     "contracts.ensemble": (
         "AveragedWeights",
         "Combination",
@@ -83,13 +94,15 @@ _WHERE = {
     "contracts.regularizer": ("MixedBatch", "Regularizer"),
     "contracts.run": ("RunInfo",),
     "contracts.schedule": ("Horizon", "Schedule"),
-    "contracts.search": ("Search",),
+    "contracts.search": ("Choice", "Distribution", "Proposal", "Search", "Searcher", "Space", "Uniform"),
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
-    "errors": ("DlcliError",),
+    "errors": ("DlcliError", "PluginError"),
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.dropout": ("Dropout",),
+    "plugins": ("Plugins", "load_plugins"),
+    "registry": ("Registry",),
 }
 _MODULES = {name: f"dlcli.{module}" for module, names in _WHERE.items() for name in names}
 __all__ = sorted(_MODULES)  # noqa: PLE0605

@@ -36,6 +36,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
+        if self.where == f"--set {self.key}":
+            return f"{place}{self.message}"
         return f"{place}{self.key}: {self.message}" if self.key else f"{place}{self.message}"
 
 

@@ -159,8 +159,11 @@ def load_entry_points(plugins: Plugins) -> Plugins:
     return plugins
 
 
-def load_plugins() -> Plugins:
+def load_plugins(*, third_parties: bool = True) -> Plugins:
     """Load the built-ins, then third parties' plugins.
+
+    Args:
+        third_parties: Whether entry points are loaded.
 
     Returns:
         Everything that is loaded.
@@ -175,7 +178,7 @@ def load_plugins() -> Plugins:
         if record.cause:
             raise RuntimeError(f"built-in {module} is broken: {record.cause}")
     plugins.records.clear()
-    return load_entry_points(plugins)
+    return load_entry_points(plugins) if third_parties else plugins
 
 
 class Observers:

@@ -5,7 +5,7 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dlcli.contracts.kinds import KINDS
 from dlcli.errors import PluginError
@@ -13,6 +13,7 @@ from dlcli.errors import PluginError
 if TYPE_CHECKING:
     from dlcli.contracts.component import Component
 
+C = TypeVar("C", bound="Component")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two"}}
@@ -187,6 +188,18 @@ class Registry:
         except PluginError as error:
             raise ValueError(str(error)) from error
         return component.model_validate(table, context={"registry": self})
+
+    def component(self, kind: "type[C]", value: object) -> "C":
+        """Resolve as `resolve` does, typed: `registry.component(Loss, "mse")`.
+
+        Args:
+            kind: Class of the kind that is asked for.
+            value: A name, or a table with a `name`.
+
+        Returns:
+            The component.
+        """
+        return cast("C", self.resolve(kind.kind, value))
 
     def create(self, kind: str, name: str, **parameters: Any) -> "Component":
         """Make a component in Python: `registry.create("architecture", "mlp", hidden=[64])`.

@@ -142,7 +142,7 @@ class Watch(Protocol):
         ...
 
     def step_finished(self, step: int, loss: Tensor, learning_rate: float) -> None:
-        """A step was taken; `loss` is detached and on the device: reading it costs a synchronisation."""
+        """A step, counted from 1 in its epoch, was taken; `loss` is detached: reading it waits for the device."""
         ...
 
     def epoch_finished(self, member: Member, record: EpochRecord, history: History) -> None:

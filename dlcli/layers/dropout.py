@@ -80,9 +80,12 @@ def replace_dropout(module: nn.Module) -> nn.Module:
         The module, or our Dropout where it was an `nn.Dropout` itself.
     """
     if type(module) is nn.Dropout:
-        return Dropout(module.p)
-    for name, child in module.named_children():
-        setattr(module, name, replace_dropout(child))
+        return Dropout(module.p).train(module.training)
+    # Duplicates are kept, since a network may use one dropout under several names.
+    for path, child in list(module.named_modules(remove_duplicate=False)):
+        if type(child) is nn.Dropout:
+            parent, _, name = path.rpartition(".")
+            setattr(module.get_submodule(parent), name, Dropout(child.p).train(child.training))
     return module
 
 

@@ -1,0 +1,104 @@
+"""Files that appear whole or not at all: temporary name, fsync, rename."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dlcli.errors import StorageError
+
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Tell a failure to write as a `StorageError` that names the path, the cause and the way out.
+
+    Args:
+        path: What was being written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StorageError: The system refused to write: full disk, read-only folder, missing rights.
+    """
+    try:
+        yield
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise StorageError(
+            f"cannot write {path}: {cause}; free some space, or make the folder writable, or work in another folder"
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's contents survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with storage_errors(path):
+        temporary = path.with_name(f"{PARTIAL}{path.name}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            sync_file(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder that appears whole or not at all; one that is there already is replaced.
+
+    Args:
+        path: The folder.
+        fill: Writes its files into the temporary folder that it is given.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{PARTIAL}{path.name}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            fill(temporary)
+            for file in temporary.iterdir():
+                sync_file(file)
+            sync_folder(temporary)
+            remove_folder(path)
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder so that no half of it is ever seen under its name."""
+    doomed = path.with_name(f"{PARTIAL}removed-{path.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if path.exists():
+        os.rename(path, doomed)
+        shutil.rmtree(doomed)

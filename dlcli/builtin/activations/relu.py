@@ -1,0 +1,25 @@
+"""The activation `relu`."""
+
+from typing import ClassVar
+
+from torch import nn
+
+from dlcli import Activation
+
+
+class ReLU(Activation):
+    """Rectified linear unit: max(0, x); the usual first choice between layers.
+
+    Source: Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+    """
+
+    name: ClassVar[str] = "relu"
+    formula: ClassVar[str] = "max(0, x)"
+    gradient: ClassVar[str] = "1 for x > 0, else 0"
+    output_range: ClassVar[str] = "[0, inf)"
+    zero_centred: ClassVar[bool] = False
+    saturates: ClassVar[str] = "dies for x <= 0: a unit that is negative on every row stops learning"
+
+    def build(self, width: int, feature_dim: int = 1) -> nn.Module:
+        """Build the module; any width."""
+        return nn.ReLU()

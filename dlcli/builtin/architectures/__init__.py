@@ -1,0 +1,17 @@
+"""Built-in architectures."""
+
+from typing import TYPE_CHECKING
+
+from dlcli import hookimpl
+
+if TYPE_CHECKING:
+    from dlcli.registry import Registrar
+
+
+@hookimpl
+def register(registry: "Registrar") -> None:
+    """Name the components of this family."""
+    registry.add("architecture", "cnn", "dlcli.builtin.architectures.cnn:CNN")
+    registry.add("architecture", "linear", "dlcli.builtin.architectures.linear:Linear")
+    registry.add("architecture", "logistic", "dlcli.builtin.architectures.logistic:Logistic")
+    registry.add("architecture", "mlp", "dlcli.builtin.architectures.mlp:MLP")

@@ -1,0 +1,69 @@
+"""What `linear`, `logistic` and `mlp` share: networks that read all inputs as one row of numbers."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dlcli import InputOutput
+
+
+def flat_width(name: str, io: InputOutput) -> int:
+    """Return how many numbers all inputs of a row have together.
+
+    Args:
+        name: Name of the architecture that asks, for errors.
+        io: What it is built for.
+
+    Returns:
+        The number of columns after flattening.
+
+    Raises:
+        ValueError: An input of tokens or categories, condition fields, or a target for every position.
+    """
+    if io.per_position:
+        raise ValueError(
+            f"{name} gives one answer a row, but the target has one for every position; "
+            "choose an architecture for sequences"
+        )
+    if io.conditions:
+        names = ", ".join(field.name for field in io.conditions)
+        raise ValueError(f"{name} takes no conditions, but the data has {names}; give these fields the role input")
+    for field in io.inputs:
+        if field.kind in ("tokens", "categorical"):
+            raise ValueError(
+                f"{name} needs numbers, but input {field.name} holds {field.kind}; allowed are features, image and "
+                "sequence; encode the field as features, or choose an architecture with embeddings"
+            )
+    return sum(math.prod(field.shape) for field in io.inputs)
+
+
+class FlatNetwork(nn.Module):
+    """Inputs, flattened and side by side, through blocks to an affine head.
+
+    The padding of sequences is read like anything else.
+
+    Args:
+        blocks: From (B, F) to (B, width).
+        head: From (B, width) to the outputs.
+
+    Shape:
+        One tensor (B, …) a field; logits (B, O) come out.
+    """
+
+    def __init__(self, blocks: nn.Sequential, head: nn.Linear) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.head = head
+
+    def forward(
+        self,
+        *inputs: Tensor,
+        conditions: tuple[Tensor, ...] = (),
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits; conditions, lengths and mask are not used."""
+        row = torch.cat([tensor.flatten(1) for tensor in inputs], dim=1)
+        logits: Tensor = self.head(self.blocks(row))
+        return logits

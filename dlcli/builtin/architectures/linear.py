@@ -1,0 +1,27 @@
+"""The architecture `linear`."""
+
+from typing import ClassVar
+
+from torch import nn
+
+from dlcli import Architecture, InputOutput
+from dlcli.builtin.architectures.flat import FlatNetwork, flat_width
+
+
+class Linear(Architecture):
+    """One affine map z = W x + b of all inputs, flattened and side by side: linear regression, or any task's baseline.
+
+    With the loss `mse` it is linear regression; for classification the same network is also called `logistic`.
+
+    Shape:
+        features (B, F), images (B, C, H, W) and sequences (B, T, F) give logits or targets (B, O).
+
+    Raises:
+        ValueError: From `build`: inputs, conditions or a target that it cannot do.
+    """
+
+    name: ClassVar[str] = "linear"
+
+    def build(self, io: InputOutput) -> nn.Module:
+        """Build the network; torch's default initial values."""
+        return FlatNetwork(nn.Sequential(), nn.Linear(flat_width(self.name, io), io.outputs))

@@ -1,0 +1,39 @@
+"""The loss `mse`."""
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from dlcli import REGRESSION, Loss, Task
+
+
+class MeanSquaredError(Loss):
+    """Mean squared error: ℓ = mean over targets of (ŷ − y)², without the ½; for regression.
+
+    Shape:
+        output and target (B, R) give (B,); (B, T, R) gives (B, T).
+
+    Raises:
+        ValueError: The shapes of output and target differ; broadcasting them would compare every row with every other.
+    """
+
+    name: ClassVar[str] = "mse"
+    tasks: ClassVar[frozenset[Task]] = REGRESSION
+
+    def values(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over targets for every sample."""
+        return F.mse_loss(output, _like(target, output), reduction="none").mean(-1)
+
+    def mean(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over samples and targets in one call."""
+        return F.mse_loss(output, _like(target, output))
+
+
+def _like(target: Tensor, output: Tensor) -> Tensor:
+    if target.shape != output.shape:
+        raise ValueError(
+            f"mse needs a target of the output's shape {tuple(output.shape)}, got {tuple(target.shape)}; "
+            "a single target is (B, 1), not (B,)"
+        )
+    return target.to(output.dtype)

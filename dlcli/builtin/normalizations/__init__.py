@@ -1,0 +1,16 @@
+"""Built-in normalizations."""
+
+from typing import TYPE_CHECKING
+
+from dlcli import hookimpl
+
+if TYPE_CHECKING:
+    from dlcli.registry import Registrar
+
+
+@hookimpl
+def register(registry: "Registrar") -> None:
+    """Name the components of this family."""
+    registry.add("normalization", "batch", "dlcli.builtin.normalizations.batch:Batch")
+    registry.add("normalization", "layer", "dlcli.builtin.normalizations.layer:Layer")
+    registry.add("normalization", "none", "dlcli.builtin.normalizations.none:NoNormalization")

@@ -1,0 +1,17 @@
+"""Built-in learning-rate schedules."""
+
+from typing import TYPE_CHECKING
+
+from dlcli import hookimpl
+
+if TYPE_CHECKING:
+    from dlcli.registry import Registrar
+
+
+@hookimpl
+def register(registry: "Registrar") -> None:
+    """Name the components of this family."""
+    registry.add("schedule", "constant", "dlcli.builtin.schedules.constant:Constant")
+    registry.add("schedule", "cosine", "dlcli.builtin.schedules.cosine:Cosine")
+    registry.add("schedule", "cosine_restarts", "dlcli.builtin.schedules.cosine_restarts:CosineRestarts")
+    registry.add("schedule", "step", "dlcli.builtin.schedules.step:Step")

@@ -1,0 +1,20 @@
+"""The schedule `constant`."""
+
+from typing import ClassVar
+
+from dlcli import History, Horizon, Schedule
+
+
+class Constant(Schedule):
+    """Leaves the learning rate as it is: factor 1, after a warm-up where one is asked for.
+
+    Args:
+        warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+    """
+
+    name: ClassVar[str] = "constant"
+    needs_horizon: ClassVar[bool] = False
+
+    def shape(self, step: int, horizon: Horizon, history: History) -> float:
+        """Return 1."""
+        return 1.0

@@ -1,0 +1,5 @@
+"""`dlcli plugins doctor`."""
+
+
+def doctor() -> None:
+    """X."""

@@ -1,0 +1,5 @@
+"""`dlcli plugins list`."""
+
+
+def list_() -> None:
+    """X."""

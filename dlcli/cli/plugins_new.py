@@ -1,0 +1,5 @@
+"""`dlcli plugins new`."""
+
+
+def new() -> None:
+    """X."""

@@ -1,0 +1,5 @@
+"""`dlcli plugins show`."""
+
+
+def show() -> None:
+    """X."""

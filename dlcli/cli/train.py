@@ -1,0 +1,77 @@
+"""`dlcli train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlcli.cli import completion
+from dlcli.cli.options import Device, Json, Quiet, Runs, Set
+from dlcli.cli.output import print_json, show, stderr_console, stdout_console
+
+INTERRUPTED = 130
+
+
+def train(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Recipe, a TOML file; none with --resume.",
+            show_default="recipe.toml",
+            autocompletion=completion.recipes,
+        ),
+    ] = None,
+    overrides: Set = None,
+    device: Device = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run; without it, the recipe's name.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was cut short.", autocompletion=completion.run_names),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="RUN", help="Start from the weights of a run.", autocompletion=completion.run_names
+        ),
+    ] = None,
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SELECTOR",
+            help="With --from: parameters that are not trained; weights, all, or patterns such as blocks.0.*",
+        ),
+    ] = None,
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network, and leave a run directory.
+
+    Progress is live on a terminal and one line an epoch elsewhere.
+    With --json it goes to stderr, and stdout gets one object.
+    Ctrl-C saves the state and says how to go on.
+    """
+    from dlcli.experiment.train import train as train_recipe
+    from dlcli.report.display import choose_display
+    from dlcli.report.summary import summary_view
+
+    summary = train_recipe(
+        recipe if recipe or resume else Path("recipe.toml"),
+        overrides=overrides or (),
+        device=device,
+        name=name,
+        resume=resume,
+        start_from=start_from,
+        freeze=freeze,
+        runs=runs,
+        display=choose_display(stderr_console() if as_json else stdout_console(), quiet=quiet),
+    )
+    if as_json:
+        print_json(summary.as_json())
+    elif not quiet:
+        show(summary_view(summary))
+    if summary.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,171 @@
+"""What may be wrong with values: NaN and infinity, labels outside the classes, lengths, masks and weights."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from dlcli.contracts.task import Task
+from dlcli.data.finding import Finding, error
+from dlcli.data.load import pieces
+from dlcli.data.stored import StoredField
+from dlcli.data.target import Asked
+
+BLOCK_VALUES = 2**24
+"""Values looked at together, so that the temporaries stay small."""
+_AXES = {"features": ("column",), "sequence": ("step", "column"), "image": ("channel", "line", "column")}
+
+
+def value_findings(fields: Sequence[StoredField], tensors: Mapping[str, Tensor], asked: Asked | None) -> list[Finding]:
+    """Find everything that is wrong with the values of fields.
+
+    Args:
+        fields: The fields.
+        tensors: Their values as loaded, by name.
+        asked: What the target asks for; None where that is not known.
+
+    Returns:
+        One error for every dataset and kind of mistake.
+    """
+    found = []
+    for field in fields:
+        rows = tensors[field.name]
+        found.extend(finite_findings(field, rows))
+        if field.role == "target" and asked:
+            found.extend(label_findings(field, rows, asked))
+        found.extend(role_findings(field, rows, fields))
+    return found
+
+
+def finite_findings(field: StoredField, rows: Tensor) -> list[Finding]:
+    """Find NaN and infinite values.
+
+    Args:
+        field: The field.
+        rows: All its rows.
+
+    Returns:
+        One error for every dataset that holds any: how many, and the place of the first.
+    """
+    if not rows.is_floating_point():
+        return []
+    found = []
+    for where, piece in pieces(field).items():
+        bad, nan, first = 0, 0, None
+        part = rows[piece]
+        step = max(1, BLOCK_VALUES // max(1, part[0].numel()))
+        for start in range(0, len(part), step):
+            block = part[start : start + step]
+            wrong = ~block.isfinite()
+            count = int(wrong.sum())
+            if count and first is None:
+                first = wrong.nonzero()[0]
+                first[0] += start
+            bad, nan = bad + count, nan + (int(block.isnan().sum()) if count else 0)
+        if first is not None:
+            kinds = [f"{count} {what}" for count, what in ((nan, "NaN"), (bad - nan, "infinite")) if count]
+            found.append(
+                error(
+                    where,
+                    f"{' and '.join(kinds)} of {part.numel()} values, the first in {_place(field, first)}; "
+                    "training would turn NaN: remove these rows, or fill in the values",
+                )
+            )
+    return found
+
+
+def _place(field: StoredField, index: Tensor) -> str:
+    axes = _AXES.get(field.kind or "features", ("column",))
+    parts = [f"row {int(index[0])}"]
+    for axis, position in zip(axes, index[1:].tolist(), strict=False):
+        named = axis == "column" and field.kind != "image" and position < len(field.names)
+        parts.append(f"{axis} {position}" + (f" ({field.names[position]!r})" if named else ""))
+    return ", ".join(parts)
+
+
+def label_findings(field: StoredField, rows: Tensor, asked: Asked) -> list[Finding]:
+    """Find labels outside the classes.
+
+    Args:
+        field: The target.
+        rows: Its values as stored.
+        asked: What it asks for.
+
+    Returns:
+        One error for every dataset that holds any.
+    """
+    if asked.task is Task.REGRESSION:
+        return []
+    if asked.task is Task.MULTILABEL:
+        return _outside(field, rows, 1, "a label is 0 or 1")
+    count = len(asked.classes)
+    if not count:
+        return _outside(field, rows, None, "class indices start at 0")
+    listed = ", ".join(asked.classes[:10]) + (", …" if count > 10 else "")
+    return _outside(field, rows, count - 1, f"there are {count} classes, 0 to {count - 1} ({listed})")
+
+
+def role_findings(field: StoredField, rows: Tensor, fields: Sequence[StoredField]) -> list[Finding]:
+    """Find lengths beyond the steps, masks other than 0 and 1, and weights below 0.
+
+    Args:
+        field: A field of any role.
+        rows: Its values.
+        fields: All fields, for the one that a length belongs to.
+
+    Returns:
+        One error for every dataset that holds any.
+    """
+    if field.role == "length":
+        steps = next((other.row_shape[0] for other in fields if other.name == field.of and other.row_shape), None)
+        return _outside(field, rows, steps, f"a length is 1 to {steps}, the steps of {field.of}", least=1)
+    if field.role == "mask":
+        return _outside(field, rows, 1, "a mask is 0 or 1")
+    if field.role == "weight":
+        return _outside(field, rows, None, "a weight is not negative")
+    if field.kind == "categorical" and field.classes and field.role in ("input", "condition"):
+        count = len(field.classes)
+        return _outside(field, rows, count - 1, f"there are {count} classes, 0 to {count - 1}")
+    if field.kind in ("categorical", "tokens") and field.role in ("input", "condition"):
+        return _outside(field, rows, None, f"{field.kind} indices start at 0")
+    return []
+
+
+def _outside(field: StoredField, rows: Tensor, most: int | None, rule: str, least: int = 0) -> list[Finding]:
+    found = []
+    for where, piece in pieces(field).items():
+        part = rows[piece]
+        wrong = part < least if most is None else (part < least) | (part > most)
+        if bool(wrong.any()):
+            first = wrong.nonzero()[0]
+            value = part[tuple(first)].item()
+            place = f"row {int(first[0])}" + (f", column {int(first[1])}" if len(first) > 1 else "")
+            found.append(
+                error(
+                    where,
+                    f"{int(wrong.sum())} values are outside: the first is {value} in {place}; {rule}. Correct "
+                    "the values" + (" or the attribute `classes`" if field.classes else ""),
+                )
+            )
+    return found
+
+
+def row_findings(name: str, rows: Tensor, total: int) -> list[Finding]:
+    """Find row numbers of a split that are not rows, or come twice.
+
+    Args:
+        name: Path of the dataset.
+        rows: Row numbers, int64.
+        total: How many rows there are.
+
+    Returns:
+        What is wrong.
+    """
+    wrong = rows[(rows < 0) | (rows >= total)]
+    if len(wrong):
+        return [error(name, f"{len(wrong)} row numbers are outside 0 to {total - 1}, the first is {int(wrong[0])}")]
+    values, counts = torch.unique(rows, return_counts=True)
+    twice = values[counts > 1]
+    if len(twice):
+        return [error(name, f"{len(twice)} rows come more than once, such as {int(twice[0])}; list each once")]
+    return []

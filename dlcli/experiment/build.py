@@ -1,0 +1,189 @@
+"""The use case behind `dlcli build`: everything that can be found out before training."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlcli.contracts.component import implements
+from dlcli.contracts.field import Field
+from dlcli.contracts.selector import select_parameters
+from dlcli.data.batches import InMemoryBatches
+from dlcli.errors import TrainingError
+from dlcli.experiment.prepare import prepare
+from dlcli.experiment.train import check_extras
+from dlcli.plugins import Plugins, load_plugins
+from dlcli.recipe.load import load_recipe
+from dlcli.training.device import choose_device
+from dlcli.training.network import build_network, seed_epoch
+from dlcli.training.step import Step
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of the network.
+
+    Args:
+        name: Its name in the network.
+        kind: Its class.
+        output_shape: Shape of its output for one row, without the batch dimension.
+        parameters: Number of its own parameters.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What `build` found out.
+
+    Args:
+        name: The recipe's name.
+        task: The task.
+        inputs: Input fields as stored.
+        target: The target field.
+        splits: Rows of each split.
+        outputs: Width of the output.
+        classes: Names of the classes or labels.
+        layers: The network, layer by layer, in the order in which a batch passes through.
+        parameters: Number of parameters.
+        trainable: How many of them are trained.
+        loss: Name of the loss.
+        loss_value: Loss of the first batch before training, without penalties.
+        batch_size: Rows in a batch.
+        steps_per_epoch: Batches in an epoch.
+        regularized: For each regularizer by id: the parameters that it touches; empty where it touches none.
+        device: Where the batch was computed.
+        notes: What the user should know.
+    """
+
+    name: str
+    task: str
+    inputs: tuple[Field, ...]
+    target: Field
+    splits: Mapping[str, int]
+    outputs: int
+    classes: tuple[str, ...]
+    layers: tuple[LayerRow, ...]
+    parameters: int
+    trainable: int
+    loss: str
+    loss_value: float
+    batch_size: int
+    steps_per_epoch: int
+    regularized: Mapping[str, tuple[str, ...]]
+    device: str
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+def build(
+    recipe: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    plugins: Plugins | None = None,
+) -> Preflight:
+    """Check a recipe and its data, build the network, and take one batch forward and backward; leaves nothing behind.
+
+    Args:
+        recipe: A recipe file, or a recipe as a mapping.
+        overrides: `key=value` texts, as after `--set`.
+        device: Wins over `train.device`.
+        plugins: Loaded plugins; loaded here where None.
+
+    Returns:
+        What was found out.
+
+    Raises:
+        RecipeError: The recipe is wrong; all problems at once.
+        DataError: The dataset cannot be used.
+        TrainingError: The first batch gives no finite loss.
+    """
+    plugins = plugins or load_plugins()
+    extra = [f'train.device="{device}"'] if device else []
+    source = recipe if isinstance(recipe, Mapping) else Path(recipe)
+    checked = load_recipe(source, plugins.registry, [*overrides, *extra])
+    check_extras(checked)
+    where = choose_device(checked.train.device)
+    prepared = prepare(checked, plugins.registry)
+    member, dataset = prepared.member, prepared.dataset
+    batches = InMemoryBatches(dataset, where)
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        network = build_network(member, where)
+        seed_epoch(network, member, 1, where)
+        parameters = dict(network.named_parameters())
+        optimizer = member.optimizer.build(
+            parameters.values(), lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
+        )
+        step = Step(member, network, optimizer, where)
+        step.start_epoch(1)
+        batch = next(batches.training(member, 1))
+        with _Shapes(network) as shapes:
+            loss = float(step(batch))
+    if not torch.tensor(loss).isfinite():
+        raise TrainingError(
+            f"the loss of the first batch is {loss}: look at the data with dlcli data check {checked.data.path}, "
+            'and set preprocess = ["standardize"] under [data]'
+        )
+    silent = [name for name, parameter in parameters.items() if parameter.grad is None]
+    counted = sum(parameter.numel() for parameter in parameters.values())
+    return Preflight(
+        name=checked.name,
+        task=str(dataset.task),
+        inputs=dataset.by_role("input"),
+        target=dataset.target,
+        splits={name: len(rows) for name, rows in dataset.splits.items()},
+        outputs=member.io.outputs,
+        classes=member.io.classes,
+        layers=tuple(shapes.rows),
+        parameters=counted,
+        trainable=sum(p.numel() for p in parameters.values() if p.requires_grad),
+        loss=member.loss.name,
+        loss_value=loss,
+        batch_size=member.batch_size,
+        steps_per_epoch=batches.steps(member),
+        regularized={named.id: _touched(named.component, network) for named in checked.regularizers},
+        device=str(where),
+        notes=tuple(f"{name} got no gradient: the loss does not depend on it" for name in silent),
+    )
+
+
+def _touched(regularizer: Any, network: nn.Module) -> tuple[str, ...]:
+    methods = ("parameters", "penalty", "gradients", "project")
+    works = any(implements(regularizer, method) for method in methods)
+    return select_parameters(network, regularizer.select) if works else ()
+
+
+class _Shapes:
+    """Notes the output shape of every layer during one forward pass."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.rows: list[LayerRow] = []
+        leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+        self._handles = [module.register_forward_hook(self._hook(name)) for name, module in leaves]
+
+    def __enter__(self) -> "_Shapes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, object, object], None]:
+        def note(module: nn.Module, arguments: object, output: object) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            shape = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+            count = sum(parameter.numel() for parameter in module.parameters())
+            self.rows.append(LayerRow(name or "network", type(module).__name__, shape, count))
+
+        return note

@@ -1,0 +1,159 @@
+"""The model that a run amounts to: preprocessing and network in one module, from raw fields to outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dlcli.contracts.architecture import Architecture
+from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.field import Field, InputOutput
+from dlcli.contracts.loss import Loss
+from dlcli.contracts.metric import Metric
+from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
+from dlcli.contracts.task import Task, probabilities
+from dlcli.errors import DataError
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All of a model but its tensors.
+
+    Args:
+        architecture: Builds the network.
+        io: What the network is built for, after preprocessing.
+        inputs: The raw input fields, in order.
+        conditions: The raw condition fields, in order.
+        target: The target field.
+        preprocess: For each field by name, what is applied to it, in order.
+        loss: The loss that it was trained with.
+        metrics: The metrics of its recipe, by name.
+    """
+
+    architecture: Architecture
+    io: InputOutput
+    inputs: tuple[Field, ...]
+    conditions: tuple[Field, ...]
+    target: Field
+    preprocess: Mapping[str, tuple[Preprocessor, ...]]
+    loss: Loss
+    metrics: Mapping[str, Metric]
+
+
+class _Fitted(nn.Module):
+    """One fitted preprocessor as a module: its state are buffers."""
+
+    def __init__(self, component: Preprocessor, state: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.component = component
+        for name, tensor in state.items():
+            self.register_buffer(name, tensor.clone())
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.component.apply(dict(self.named_buffers()), batch)
+
+
+class Model(nn.Module):
+    """A trained network from raw field tensors to outputs; in eval mode.
+
+    Args:
+        description: What it is.
+        network: The network.
+        preprocessing: What is applied to each field before it.
+
+    Shape:
+        One raw tensor a field, as in the dataset but with images channels first (B, C, H, W); out come logits
+        (B, O), or targets in their own units for regression.
+    """
+
+    def __init__(self, description: ModelDescription, network: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.description = description
+        self.network = network
+        self.preprocessing = preprocessing
+        self.preprocess = nn.ModuleList(
+            nn.Sequential(*(_Fitted(fitted.component, fitted.state) for fitted in preprocessing.get(field.name, ())))
+            for field in (*description.inputs, *description.conditions)
+        )
+        self.eval()
+
+    @property
+    def task(self) -> Task:
+        """The task that it answers."""
+        return self.description.io.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes or labels; empty for regression."""
+        return self.description.io.classes
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The raw input fields, in the order in which they are given."""
+        return self.description.inputs
+
+    def forward(
+        self,
+        *inputs: Tensor,
+        conditions: tuple[Tensor, ...] = (),
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits, or targets for regression."""
+        fields = (*self.description.inputs, *self.description.conditions)
+        if len(inputs) + len(conditions) != len(fields):
+            names = ", ".join(field.name for field in fields)
+            raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(inputs) + len(conditions)}")
+        ready = tuple(
+            _as_float(field, module(tensor))
+            for field, module, tensor in zip(fields, self.preprocess, (*inputs, *conditions), strict=True)
+        )
+        extra: dict[str, Any] = {"conditions": ready[len(inputs) :]} if conditions else {}
+        if lengths is not None:
+            extra["lengths"] = lengths
+        if mask is not None:
+            extra["mask"] = mask
+        output: Tensor = self.network(*ready[: len(inputs)], **extra)
+        return output
+
+    def probabilities(self, *inputs: Tensor, **extra: Any) -> Tensor:
+        """Return probabilities (B, O), one sigmoid column for binary; targets for regression.
+
+        Args:
+            *inputs: As `forward`.
+            **extra: As `forward`.
+
+        Returns:
+            Probabilities, without gradient.
+        """
+        with torch.no_grad():
+            return probabilities(self(*inputs, **extra), self.task)
+
+
+def _as_float(field: Field, tensor: Tensor) -> Tensor:
+    """Give numbers that no preprocessor touched the network's dtype."""
+    return tensor.float() if field.kind in {"features", "image", "sequence"} else tensor
+
+
+def describe(
+    dataset: Dataset,
+    io: InputOutput,
+    architecture: Architecture,
+    preprocess: Preprocessing,
+    loss: Loss,
+    metrics: Mapping[str, Metric],
+) -> ModelDescription:
+    """Gather what a model must carry besides its tensors."""
+    chains = {name: tuple(fitted.component for fitted in chain) for name, chain in preprocess.items()}
+    return ModelDescription(
+        architecture=architecture,
+        io=io,
+        inputs=dataset.by_role("input"),
+        conditions=dataset.by_role("condition"),
+        target=dataset.target,
+        preprocess=chains,
+        loss=loss,
+        metrics=metrics,
+    )

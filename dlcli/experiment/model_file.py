@@ -1,0 +1,166 @@
+"""A model folder: `model.safetensors` and `model.json`, all that evaluate, predict, export and ensemble need."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dlcli import atomic
+from dlcli.contracts.architecture import Architecture
+from dlcli.contracts.field import Field, InputOutput
+from dlcli.contracts.loss import Loss
+from dlcli.contracts.metric import Metric
+from dlcli.contracts.preprocessor import FittedPreprocessor, Preprocessing, Preprocessor
+from dlcli.contracts.task import Task
+from dlcli.errors import DataError, PluginError
+from dlcli.experiment.model import Model, ModelDescription
+from dlcli.layers.dropout import replace_dropout
+from dlcli.plugins import Plugins
+from dlcli.registry import Registry
+from dlcli.training.checkpoint import read_tensors
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+def write_model(
+    folder: Path,
+    description: ModelDescription,
+    state: Mapping[str, Tensor],
+    preprocessing: Preprocessing,
+    plugins: Plugins,
+) -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: Where.
+        description: What it is.
+        state: The network's `state_dict`, on the CPU.
+        preprocessing: With its state.
+        plugins: Names and versions of the packages that it needs.
+    """
+    dump = plugins.registry.dump
+    components = [
+        description.architecture,
+        description.loss,
+        *description.metrics.values(),
+        *(component for chain in description.preprocess.values() for component in chain),
+    ]
+    table = {
+        "format": FORMAT,
+        "architecture": dump(description.architecture),
+        "io": asdict(description.io),
+        "inputs": [asdict(field) for field in description.inputs],
+        "conditions": [asdict(field) for field in description.conditions],
+        "target": asdict(description.target),
+        "preprocess": {name: [dump(c) for c in chain] for name, chain in description.preprocess.items()},
+        "loss": dump(description.loss),
+        "metrics": {name: dump(metric) for name, metric in description.metrics.items()},
+        "packages": packages(components, plugins),
+    }
+    tensors = {f"network.{name}": tensor for name, tensor in state.items()}
+    for field, chain in preprocessing.items():
+        for index, fitted in enumerate(chain):
+            tensors |= {f"preprocess.{field}.{index}.{name}": t for name, t in fitted.state.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def fill(temporary: Path) -> None:
+        save_file(contiguous, temporary / WEIGHTS)
+        (temporary / DESCRIPTION).write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    atomic.write_folder(folder, fill)
+
+
+def packages(components: Sequence[Any], plugins: Plugins) -> dict[str, str]:
+    """Return the version of every package that the components, and those inside them, come from."""
+    text = json.dumps([plugins.registry.dump(component) for component in components])
+    named = {entry.distribution for entry in plugins.registry.entries() if f'"{entry.label}"' in text}
+    return {distribution: plugins.version(distribution) for distribution in sorted(named)}
+
+
+def read_model(folder: Path, plugins: Plugins) -> Model:
+    """Read a model folder; nothing in it is unpickled, imported or executed.
+
+    Args:
+        folder: What `write_model` left.
+        plugins: Where its components are.
+
+    Returns:
+        The model, in eval mode on the CPU.
+
+    Raises:
+        DataError: A file is missing, damaged, or does not fit the other.
+        PluginError: A package that it needs is not installed.
+    """
+    path = folder / DESCRIPTION
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the model {path}: {error}; train again, or restore it from a copy") from None
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise DataError(f"{path} is of another format; this dlcli reads format {FORMAT}")
+    description = _description(table, path, plugins)
+    tensors = read_tensors(folder / WEIGHTS)
+    preprocessing = {
+        name: tuple(
+            FittedPreprocessor(component, _below(f"preprocess.{name}.{index}.", tensors))
+            for index, component in enumerate(chain)
+        )
+        for name, chain in description.preprocess.items()
+    }
+    with torch.random.fork_rng(devices=[]):
+        network = replace_dropout(description.architecture.build(description.io))
+    try:
+        network.load_state_dict(_below("network.", tensors))
+    except RuntimeError as error:
+        raise DataError(f"{folder / WEIGHTS} does not fit {path.name}: {str(error).splitlines()[-1].strip()}") from None
+    return Model(description, network, preprocessing)
+
+
+def _description(table: dict[str, Any], path: Path, plugins: Plugins) -> ModelDescription:
+    installed = {entry.distribution for entry in plugins.registry.entries()}
+    missing = sorted(set(table.get("packages", {})) - installed)
+    if missing:
+        needed = " ".join(f"{name}=={table['packages'][name]}" for name in missing)
+        raise PluginError(f"the model {path.parent} needs packages that are not installed: pip install {needed}")
+    registry: Registry = plugins.registry
+    try:
+        io = table["io"]
+        return ModelDescription(
+            architecture=registry.component(Architecture, table["architecture"]),
+            io=InputOutput(
+                inputs=tuple(_field(field) for field in io["inputs"]),
+                task=Task(io["task"]),
+                outputs=int(io["outputs"]),
+                classes=tuple(io["classes"]),
+                conditions=tuple(_field(field) for field in io["conditions"]),
+                per_position=bool(io["per_position"]),
+                targets=tuple(io["targets"]),
+            ),
+            inputs=tuple(_field(field) for field in table["inputs"]),
+            conditions=tuple(_field(field) for field in table["conditions"]),
+            target=_field(table["target"]),
+            preprocess={
+                name: tuple(registry.component(Preprocessor, entry) for entry in chain)
+                for name, chain in table["preprocess"].items()
+            },
+            loss=registry.component(Loss, table["loss"]),
+            metrics={name: registry.component(Metric, entry) for name, entry in table["metrics"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
+        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _field(table: dict[str, Any]) -> Field:
+    lists = {key: tuple(table[key]) for key in ("shape", "classes", "names")}
+    return Field(**{**table, **lists})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

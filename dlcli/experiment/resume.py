@@ -1,0 +1,86 @@
+"""`--resume RUN`: goes on with a run whose recipe and data are what they were."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dlcli.errors import DataError, UsageError
+from dlcli.experiment.environment import versions
+from dlcli.experiment.execution import Execution
+from dlcli.experiment.prepare import prepare
+from dlcli.experiment.run_directory import RunDirectory, is_running
+from dlcli.experiment.run_recipe import write_recipe
+from dlcli.experiment.warm_start import frozen_parameters
+from dlcli.plugins import Plugins
+from dlcli.recipe.difference import differences
+from dlcli.recipe.load import load_recipe
+from dlcli.recipe.resolved import resolve
+from dlcli.training.checkpoint import read_tensors
+
+MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "train.start_from:")
+"""Differences that a run survives: paths in it are relative, and the fingerprint says whether data is the same."""
+
+
+def reopen(run: RunDirectory, overrides: Sequence[str], plugins: Plugins) -> Execution:
+    """Prepare a run to go on.
+
+    Args:
+        run: The run.
+        overrides: `key=value` texts; only epochs (which may grow), the device and the data's place may change.
+        plugins: Where its components are.
+
+    Returns:
+        What is to happen.
+
+    Raises:
+        UsageError: It is running, or its recipe was changed, or the change is none that a run survives.
+        DataError: Its data was changed.
+    """
+    facts = run.read()
+    if is_running(facts):
+        raise UsageError(f"{run.path} is running as process {facts['pid']}: wait for it, or interrupt it first")
+    recipe = load_recipe(run.recipe, plugins.registry, overrides)
+    changes = [
+        line
+        for line in differences(facts["recipe"], resolve(recipe, plugins.registry))
+        if not line.startswith(MAY_CHANGE)
+    ]
+    if changes:
+        raise UsageError(
+            f"the recipe of {run.path} is not what it was trained with: {'; '.join(changes)}. "
+            "A run goes on only with its own recipe (train.epochs may grow, data.path may move): change it back, "
+            f"or start a new run with dlcli train {run.recipe} --from {run.path}"
+        )
+    _check_epochs(run, facts["recipe"]["train"]["epochs"], recipe.train.epochs, recipe.train.schedule.needs_horizon)
+    if not Path(recipe.data.path).is_file():
+        raise DataError(f"{recipe.data.path} is not there: give its new place with --set data.path=…")
+    prepared = prepare(recipe, plugins.registry)
+    if prepared.dataset.fingerprint != facts["data"]["fingerprint"]:
+        raise DataError(
+            f"the data of {run.path} was changed: the fingerprint of {recipe.data.path} is "
+            f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or train anew"
+        )
+    member = prepared.member
+    if run.start.exists():
+        member = replace(member, initial_state=read_tensors(run.start))
+    if recipe.train.freeze is not None:
+        member = replace(member, frozen=frozen_parameters(member, recipe.train.freeze))
+    prepared = replace(prepared, member=member)
+    table = write_recipe(run, prepared.recipe, plugins.registry)
+    run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
+    notes = [f"goes on with {run.path}"]
+    if facts["versions"] != versions():
+        notes.append("versions of packages are not those that the run began with: the last bits may differ")
+    return Execution(run, prepared, table, resume=True, notes=tuple(notes))
+
+
+def _check_epochs(run: RunDirectory, before: int, after: int, needs_horizon: bool) -> None:
+    """Refuse fewer epochs, and more where the schedule was laid out for the number that there was."""
+    if after < before:
+        raise UsageError(f"train.epochs of {run.path} is {before} and may only grow, got {after}")
+    if after > before and needs_horizon:
+        raise UsageError(
+            f"train.epochs of {run.path} cannot grow from {before} to {after}: its schedule depends on the number of "
+            "epochs, so the finished epochs would have had other learning rates; train anew, or start from its "
+            f"weights with dlcli train {run.recipe} --from {run.path} --set train.epochs={after}"
+        )

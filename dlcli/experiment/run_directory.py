@@ -1,0 +1,132 @@
+"""Run directories: made under a fresh number, described by `run.json`, found by path or name."""
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlcli import atomic
+from dlcli.errors import DataError, UsageError
+
+FORMAT = 1
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The directory of one run.
+
+    Args:
+        path: Where it is.
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def model(self) -> Path:
+        """The model that the run amounts to."""
+        return self.path / "model"
+
+    @property
+    def start(self) -> Path:
+        """The weights that a run with `--from` started from."""
+        return self.path / "start.safetensors"
+
+    def read(self) -> dict[str, Any]:
+        """Return `run.json`.
+
+        Raises:
+            DataError: It is missing or damaged, or of another format.
+        """
+        file = self.path / "run.json"
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path} is no readable run: {file.name}: {error}") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise DataError(f"{file} is of another format; this dlcli reads format {FORMAT}")
+        return found
+
+    def update(self, **entries: Any) -> None:
+        """Change entries of `run.json`; it appears whole."""
+        file = self.path / "run.json"
+        found = self.read() if file.exists() else {"format": FORMAT}
+        atomic.write_json(file, {**found, **entries})
+
+
+def make_run(name: str, root: Path = RUNS) -> RunDirectory:
+    """Make a fresh run directory `<root>/<name>/<number>`; no existing run is touched.
+
+    Args:
+        name: The recipe's name.
+        root: Where runs are.
+
+    Returns:
+        The new directory, empty.
+
+    Raises:
+        StorageError: It cannot be made.
+    """
+    folder = root / name
+    with atomic.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+            path = folder / f"{max(numbers, default=0) + 1:04d}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue  # another process was quicker: the next number is free
+            return RunDirectory(path)
+
+
+def find_run(reference: str | Path, root: Path = RUNS) -> RunDirectory:
+    """Find a run by its path, as `NAME/0001`, or by its name, which means its latest run.
+
+    Args:
+        reference: What the user typed.
+        root: Where runs are.
+
+    Returns:
+        The run's directory.
+
+    Raises:
+        UsageError: There is no such run; names those that there are.
+    """
+    for path in (Path(reference), root / reference):
+        if (path / "run.json").exists():
+            return RunDirectory(path)
+    for path in (root / reference, Path(reference)):
+        numbered = sorted(file.parent for file in path.glob("*/run.json") if file.parent.name.isdecimal())
+        if numbered:
+            return RunDirectory(max(numbered, key=lambda found: int(found.name)))
+    names = sorted({str(file.parent.parent.relative_to(root)) for file in root.glob("*/*/run.json")})
+    there = f"; there are {', '.join(names)}" if names else f"; there are none under {root}/"
+    raise UsageError(f"there is no run {str(reference)!r}{there}; give a path, NAME/0001 or NAME; see `dlcli runs`")
+
+
+def owner() -> dict[str, Any]:
+    """Return who is at work, for `run.json`."""
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def is_running(run: dict[str, Any]) -> bool:
+    """Return whether another process is at work on a run, as far as this machine can tell."""
+    if run.get("status") != "running" or run.get("host") != socket.gethostname():
+        return False
+    if run.get("pid") == os.getpid():
+        return False  # a run of this very process ended without saying so
+    try:
+        os.kill(int(run["pid"]), 0)
+    except (ProcessLookupError, KeyError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,31 @@
+"""The resolved recipe as it stands in its run: every default written out, paths relative to the run's directory."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dlcli import atomic
+from dlcli.experiment.run_directory import RunDirectory
+from dlcli.recipe.model import Recipe
+from dlcli.recipe.resolved import resolve, to_toml
+from dlcli.registry import Registry
+
+
+def write_recipe(run: RunDirectory, recipe: Recipe, registry: Registry) -> dict[str, Any]:
+    """Write `recipe.toml` of a run; `dlcli train` takes it as it is, from anywhere.
+
+    Args:
+        run: Its directory.
+        recipe: The recipe with everything filled in; its paths are absolute.
+        registry: Names the components.
+
+    Returns:
+        The recipe as a table.
+    """
+    table = resolve(recipe, registry)
+    folder = run.path.resolve()
+    table["data"]["path"] = os.path.relpath(Path(recipe.data.path).resolve(), folder)
+    if recipe.train.start_from is not None:
+        table["train"]["start_from"] = os.path.relpath(Path(recipe.train.start_from).resolve(), folder)
+    atomic.write_text(run.recipe, to_toml(table, f"Resolved recipe of {run.path}: dlcli train takes it as it is."))
+    return table

@@ -1,0 +1,201 @@
+"""The recipe as checked, frozen objects; the keys of its tables, their types, ranges and defaults."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from dlcli.contracts.architecture import Architecture
+from dlcli.contracts.component import by_name, tuples
+from dlcli.contracts.field import Kind, Role
+from dlcli.contracts.initializer import Initializer
+from dlcli.contracts.loss import Loss
+from dlcli.contracts.metric import Metric
+from dlcli.contracts.optimizer import Optimizer
+from dlcli.contracts.preprocessor import Preprocessor
+from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.schedule import Schedule
+from dlcli.contracts.task import Task
+
+
+def folder_name(name: str) -> str:
+    """Return a run's name unchanged, if a folder may be called so on any system."""
+    if len(name) > 100 or not re.fullmatch(r"\w([\w.-]*[\w-])?", name):
+        raise ValueError(
+            "expected a name for a folder: up to 100 letters, digits, '.', '-' and '_', starting with a letter or "
+            f"digit and not ending with '.'; got {name!r}"
+        )
+    return name
+
+
+def address(name: str) -> str:
+    """Return an id unchanged, if `--set` can address it."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(f"expected letters, digits, '-' and '_', so that --set can address it; got {name!r}")
+    return name
+
+
+def defaults(description: str) -> Any:
+    """Make a section optional: an empty table, so that the components inside it are resolved by the registry."""
+    return Field(default={}, description=description)
+
+
+class Section(BaseModel):
+    """A table of a recipe; lists become tuples.
+
+    Class attributes: `flat`, the field whose component's parameters are written among the section's own keys;
+    `flat_name`, the key that names that component; `short`, the key that a bare string instead of a table stands for.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+    flat: ClassVar[str | None] = None
+    flat_name: ClassVar[str] = "name"
+    short: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unflatten(cls, value: Any) -> Any:
+        """Read a bare string, and gather the parameters of the flat component into a table of their own."""
+        value = tuples(value)
+        if cls.short is not None and isinstance(value, str):
+            value = {cls.short: value}
+        if cls.flat is None or not isinstance(value, Mapping):
+            return value
+        # A key `name` beside another naming key would pass for the component's name: leave it to be refused.
+        own_keys = {*cls.model_fields, "name"} - {cls.flat, cls.flat_name}
+        own = {key: item for key, item in value.items() if key in own_keys}
+        if cls.flat_name not in value:
+            return own
+        parameters = {key: item for key, item in value.items() if key not in own_keys and key != cls.flat_name}
+        return {**own, cls.flat: {"name": value[cls.flat_name], **parameters}}
+
+
+class FieldMapping(Section):
+    """Where a field is in somebody else's file, and what the file does not say about it."""
+
+    short: ClassVar[str | None] = "path"
+
+    path: str = Field(min_length=1, description="path of the dataset in the file, below its split")
+    role: Role | None = Field(None, description="what the field is for; the file's own where not given")
+    kind: Kind | None = Field(None, description="how its rows are laid out; the file's own where not given")
+    classes: tuple[str, ...] | None = Field(None, description="names of the classes, in the order of their numbers")
+    names: tuple[str, ...] | None = Field(None, description="names of the columns")
+    of: str | None = Field(None, description="for a length, mask or weight: the field that it belongs to")
+
+
+class SplitSection(Section):
+    """How rows are split where the file has no split of that name."""
+
+    val: float | None = Field(
+        None, gt=0, lt=1, description="share of validation rows; by default the file's own split, else 0.2"
+    )
+    test: float | None = Field(
+        None, gt=0, lt=1, description="share of test rows; by default the file's own split, else none"
+    )
+    stratify: bool | None = Field(
+        None, description="whether classes keep their shares in every split; by default where there are classes"
+    )
+
+
+class DataSection(Section):
+    """What to train on."""
+
+    path: str = Field(min_length=1, description="the HDF5 file, relative to the recipe")
+    fields: dict[str, FieldMapping] = defaults("where our fields are in a file of another layout")
+    split: SplitSection = defaults("only for splits the file does not have")
+    preprocess: tuple[Preprocessor, ...] = Field(
+        (), description="applied to the inputs in order, fitted on training rows only"
+    )
+    task: Annotated[Task, Field(strict=False)] | None = Field(
+        None, description="the task, where it cannot be inferred from the target"
+    )
+    fingerprint: str | None = Field(
+        None, description="digest of the file; where given, another file is refused (resolved recipes have it)"
+    )
+
+
+class ModelSection(Section):
+    """Which network: an architecture with its parameters, and how its weights start."""
+
+    flat: ClassVar[str | None] = "architecture"
+    flat_name: ClassVar[str] = "architecture"
+
+    architecture: Architecture = Field(description="the network's architecture; its parameters stand beside it")
+    init: Initializer | None = Field(None, description="initial values; by default the architecture's own")
+
+
+class KeepCheckpoints(Section):
+    """Which checkpoints stay on disk."""
+
+    best: int = Field(1, ge=0, description="how many of the best epochs")
+    last: int = Field(1, ge=1, description="how many of the last epochs")
+    every_epochs: int = Field(0, ge=0, description="also every so many epochs; 0 means none")
+
+
+class TrainSection(Section):
+    """How to train."""
+
+    epochs: int = Field(30, ge=1, description="passes over the training rows, at most")
+    batch_size: int = Field(64, ge=1, description="rows in a batch")
+    loss: Loss | None = Field(None, description="what training makes small; by default the task's own")
+    optimizer: Optimizer = by_name("adamw")
+    schedule: Schedule = by_name("constant")
+    metrics: tuple[Metric, ...] | None = Field(None, description="figures of every epoch; by default the task's own")
+    monitor: str = Field(
+        "val_loss", description="decides the best epoch and early stopping: train_loss, val_loss or val_<metric>"
+    )
+    select: Literal["best", "last"] = Field("best", description="which epoch's parameters the model gets")
+    drop_last: bool = Field(False, description="whether a short last batch is left out instead of filled")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute; auto: the fastest")
+    start_from: str | None = Field(
+        None, min_length=1, description="a run whose weights to start from: its path, or its name; as --from"
+    )
+    freeze: str | None = Field(
+        None, min_length=1, description="parameters that are not trained: weights, all, or globs joined by commas"
+    )
+    checkpoint_seconds: float = Field(30.0, ge=0, description="least seconds between checkpoints; 0: every epoch")
+    keep_checkpoints: KeepCheckpoints = defaults("which checkpoints stay on disk")
+
+
+class NamedRegularizer(Section):
+    """A regularizer and the name by which `--set` addresses it."""
+
+    flat: ClassVar[str | None] = "component"
+    short: ClassVar[str | None] = "name"
+
+    id: Annotated[str, AfterValidator(address)] = Field(
+        description="how --set addresses it; by default its name, to be given where a name occurs twice"
+    )
+    component: Regularizer = Field(description="the regularizer")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_id(cls, value: Any) -> Any:
+        value = {"name": value} if isinstance(value, str) else value
+        if not isinstance(value, Mapping) or "id" in value:
+            return value
+        return {**value, "id": str(value.get("name", "unnamed")).rpartition(":")[2]}
+
+
+class LogSection(Section):
+    """Who else is told about the run."""
+
+    tensorboard: bool = Field(False, description="whether to write event files for TensorBoard")
+
+
+class Recipe(Section):
+    """A checked recipe: every name resolved, every default in place, paths absolute."""
+
+    name: Annotated[str, AfterValidator(folder_name)] = Field(
+        description="name of the run's folder; by default that of the file, or of its folder for recipe.toml"
+    )
+    seed: int = Field(0, ge=0, description="what all randomness is derived from")
+    data: DataSection = Field(description="what to train on")
+    model: ModelSection = Field(description="which network")
+    train: TrainSection = defaults("how to train")
+    regularizers: tuple[NamedRegularizer, ...] = Field((), description="what keeps the network from overfitting")
+    log: LogSection = defaults("who else is told about the run")

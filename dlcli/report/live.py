@@ -1,0 +1,148 @@
+"""The display on a terminal: two bars and the figures that matter, drawn five times a second."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dlcli.report.display import best_record
+from dlcli.report.figures import duration, number, rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dlcli.contracts.history import Direction, EpochRecord, History
+    from dlcli.contracts.member import Member
+    from dlcli.contracts.run import RunInfo
+    from dlcli.experiment.summary import Summary
+
+DRAW_SECONDS = 0.2
+"""Least time between two pictures: a picture takes about 2 ms, and small networks train in steps of half of one."""
+RECENT_EPOCHS = 5
+"""How many of the last epochs tell how long the next ones will take."""
+
+
+class LiveDisplay:
+    """Shows epoch, batch, loss, rate, time left, the last epoch's figures and the best so far, in place.
+
+    It draws on the training thread, and only when something happened: a drawing thread of its own would take the
+    interpreter away from training.
+
+    Args:
+        console: A terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._next_drawing = 0.0
+        self._title = ""
+        self._epochs = self._epoch = self._steps = self._step = 0
+        self._loss = self._rate = float("nan")
+        self._epoch_start = 0.0
+        self._history: History | None = None
+
+    def __enter__(self) -> Self:
+        """Return the display; it appears when the run starts."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the picture down and give the cursor back."""
+        self._stop()
+
+    def run_started(self, run: "RunInfo", epochs: int, monitor: str, direction: "Direction") -> None:
+        """Show the picture."""
+        self._title = str(run.path)
+        self._epochs = epochs
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def epoch_started(self, member: "Member", epoch: int, steps: int) -> None:
+        """Begin the batch bar anew."""
+        self._epoch, self._steps, self._step = epoch, steps, 0
+        self._epoch_start = time.monotonic()
+
+    def step_finished(self, step: int, loss: "Tensor", learning_rate: float) -> None:
+        """Draw, where the last picture is old enough; only then the loss is read."""
+        now = time.monotonic()
+        if now < self._next_drawing:
+            return
+        self._next_drawing = now + DRAW_SECONDS
+        self._step, self._loss, self._rate = step, float(loss), learning_rate
+        self._draw()
+
+    def epoch_finished(self, member: "Member", record: "EpochRecord", history: "History") -> None:
+        """Remember the figures for the next picture."""
+        self._history = history
+
+    def note(self, text: str) -> None:
+        """Print the note above the picture."""
+        self._console.print(Text.assemble(("note: ", "yellow"), text), soft_wrap=True)
+
+    def finished(self, summary: "Summary") -> None:
+        """Take the picture down."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self.picture(), refresh=True)
+
+    def picture(self) -> RenderableType:
+        """Return what the terminal shows now."""
+        done = (self._epoch - 1) + self._step / max(self._steps, 1)
+        bars = Table.grid(padding=(0, 2), expand=True)
+        bars.add_column(style="bold")
+        bars.add_column(justify="right", no_wrap=True)
+        bars.add_column(ratio=1)
+        bars.add_column(justify="right", no_wrap=True)
+        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), self._time_left(done))
+        bars.add_row(
+            "batch", f"{self._step}/{self._steps}", _bar(self._step, self._steps), f"loss {number(self._loss)}"
+        )
+        rows = Table.grid(padding=(0, 2))
+        rows.add_column(style="bold")
+        rows.add_column(overflow="fold")
+        rows.add_row("rate", rate(self._rate))
+        if self._history is not None and self._history.records:
+            record = self._history.records[-1]
+            rows.add_row("last", _figures(record, self._history.monitor))
+            best = best_record(self._history)
+            score = number(best.values[self._history.monitor])
+            rows.add_row("best", Text(f"{self._history.monitor} {score} in epoch {best.epoch}", style="green"))
+        return Group(Text(self._title, style="dim"), bars, rows)
+
+    def _time_left(self, done: float) -> str:
+        records = self._history.records[-RECENT_EPOCHS:] if self._history else ()
+        if records:
+            seconds = sum(record.seconds for record in records) / len(records)
+        elif self._step:
+            seconds = (time.monotonic() - self._epoch_start) / (self._step / self._steps)
+        else:
+            return ""
+        return f"{duration(seconds * max(self._epochs - done, 0))} left"
+
+
+def _bar(done: float, total: float) -> ProgressBar:
+    return ProgressBar(total=max(total, 1), completed=done, complete_style="cyan", finished_style="cyan")
+
+
+def _figures(record: "EpochRecord", monitor: str) -> Text:
+    text = Text()
+    for name, value in record.values.items():
+        text.append(f"{name}\u00a0", style="dim")
+        text.append(number(value), style="bold" if name == monitor else "")
+        text.append("  ")
+    text.rstrip()
+    return text

@@ -1,0 +1,77 @@
+"""What `dlcli build` found: data, task, layers, the loss of the first batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from dlcli.report.figures import count_of, number, shape
+from dlcli.report.summary import line
+
+if TYPE_CHECKING:
+    from dlcli.contracts.field import Field
+    from dlcli.experiment.build import LayerRow, Preflight
+
+SHOWN_CLASSES = 12
+"""How many class names are shown before the rest is only counted."""
+
+
+def preflight_view(preflight: "Preflight") -> RenderableType:
+    """Return the picture of a recipe that is ready to be trained."""
+    splits = ", ".join(f"{name} {rows:,}" for name, rows in preflight.splits.items())
+    parts: list[RenderableType] = [
+        line("recipe", preflight.name),
+        line("task", preflight.task, classes_text(preflight.classes)),
+        *(line("input", field_text(field)) for field in preflight.inputs),
+        line("target", field_text(preflight.target)),
+        line("rows", splits),
+        line("batches", f"{count_of(preflight.steps_per_epoch, 'step')} of {preflight.batch_size} rows an epoch"),
+        "",
+        layer_table(preflight.layers, preflight.parameters),
+        "",
+        line("device", preflight.device),
+        line("trained", f"{preflight.trainable:,} of {count_of(preflight.parameters, 'parameter')}"),
+        line(
+            "loss",
+            f"{preflight.loss} {number(preflight.loss_value)} on the first batch, before training",
+        ),
+    ]
+    parts += regularized_lines(preflight.regularized)
+    parts += [line("note", note, style="yellow") for note in preflight.notes]
+    return Group(*parts)
+
+
+def classes_text(classes: Sequence[str]) -> str:
+    """Return how many classes there are, and the names of the first of them."""
+    if not classes:
+        return ""
+    shown = ", ".join(classes[:SHOWN_CLASSES])
+    more = ", …" if len(classes) > SHOWN_CLASSES else ""
+    return f", {len(classes)} classes: {shown}{more}"
+
+
+def field_text(field: "Field") -> str:
+    """Return a field in one line, such as `x, image 1 × 8 × 8, uint8`."""
+    return f"{field.name}, {field.kind} {shape(field.shape)}, {field.dtype}"
+
+
+def layer_table(layers: Sequence["LayerRow"], parameters: int) -> Table:
+    """Return one row a layer, with the total below."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_footer=True, footer_style="bold")
+    table.add_column("layer", "total", overflow="fold")
+    table.add_column("kind", overflow="fold")
+    table.add_column("output shape", justify="right")
+    table.add_column("parameters", f"{parameters:,}", justify="right")
+    for layer in layers:
+        own = f"{layer.parameters:,}" if layer.parameters else ""
+        table.add_row(layer.name, layer.kind, shape(layer.output_shape), own)
+    return table
+
+
+def regularized_lines(regularized: Mapping[str, Sequence[str]]) -> list[RenderableType]:
+    """Return one line a regularizer that touches parameters, naming them."""
+    return [
+        line(name, f"  acts on {count_of(len(names), 'parameter tensor')}: {', '.join(names) or 'none'}")
+        for name, names in regularized.items()
+    ]

@@ -1,0 +1,66 @@
+"""The closing summary of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dlcli.report.figures import count_of, duration, number
+
+if TYPE_CHECKING:
+    from dlcli.experiment.summary import Summary
+
+STYLES = {"finished": "green", "interrupted": "yellow", "failed": "red"}
+
+
+def summary_view(summary: "Summary") -> RenderableType:
+    """Return where the run is, its best epoch, its figures on every split, and what to type next.
+
+    Notes are left out: the display has shown each when it came up.
+    """
+    trained = f"{count_of(summary.epochs, 'epoch')} in {duration(summary.seconds)}"
+    parts: list[RenderableType] = [
+        line("run", str(summary.run), "  ", (summary.status, STYLES.get(summary.status, ""))),
+        line("trained", f"{trained}; stopped by {summary.stopped}" if summary.stopped else trained),
+    ]
+    if summary.best_epoch:
+        parts.append(line("best", f"epoch {summary.best_epoch}, {summary.monitor} {number(summary.best_score)}"))
+    if figures := splits_table({"train": summary.train, "val": summary.val, "test": summary.test}):
+        parts += ["", figures]
+    return Group(*parts, "", *(line(label, command) for label, command in next_commands(summary)))
+
+
+def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
+    """Return a labelled line that is not folded, so that a path or command in it can be copied whole."""
+    return Text.assemble((f"{label:9}", style), *text, no_wrap=True, overflow="ignore")
+
+
+def splits_table(figures: Mapping[str, Mapping[str, float] | None]) -> Table | None:
+    """Return one row a split and one column a metric; None where there are no figures at all."""
+    known = {split: values for split, values in figures.items() if values}
+    if not known:
+        return None
+    names = list(dict.fromkeys(name for values in known.values() for name in values))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("")
+    for name in names:
+        table.add_column(name, justify="right")
+    for split, values in known.items():
+        cells = [number(values[name]) if name in values else "" for name in names]
+        table.add_row(split, *cells, style="bold" if split == "test" else None)
+    return table
+
+
+def next_commands(summary: "Summary") -> list[tuple[str, str]]:
+    """Return the commands that make sense after the run, each after its label."""
+    if summary.status != "finished":
+        return [("go on", f"dlcli train --resume {summary.run}")]
+    root = summary.run.parent.parent
+    where = "" if root == Path("runs") else f" --runs {root}"
+    return [
+        ("next", f"dlcli evaluate {summary.run} --data FILE.h5"),
+        ("compare", f"dlcli runs {summary.run.parent.name} --sort best{where}"),
+    ]

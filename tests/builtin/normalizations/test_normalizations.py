@@ -1,0 +1,100 @@
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+GENERATOR = torch.Generator().manual_seed(3)
+ROWS = torch.randn(16, 6, generator=GENERATOR) * 4 + 2
+IMAGES = torch.randn(8, 6, 5, 4, generator=GENERATOR) * 4 + 2
+SEQUENCES = torch.randn(8, 7, 6, generator=GENERATOR) * 4 + 2
+
+
+def test_none_changes_nothing(registry):
+    normalization = registry.create("normalization", "none")
+    assert normalization.build(6)(IMAGES) is IMAGES
+    assert not normalization.removes_bias
+
+
+@pytest.mark.parametrize(
+    ("x", "feature_dim", "oracle", "there", "back"),
+    [
+        (ROWS, 1, nn.BatchNorm1d, lambda x: x, lambda y: y),
+        (IMAGES, 1, nn.BatchNorm2d, lambda x: x, lambda y: y),
+        (SEQUENCES, -1, nn.BatchNorm1d, lambda x: x.transpose(1, 2), lambda y: y.transpose(1, 2)),
+    ],
+    ids=["rows", "images", "sequences"],
+)
+def test_batch_is_torch_batch_norm(registry, x, feature_dim, oracle, there, back):
+    normalization = registry.create("normalization", "batch", eps=1e-3, momentum=0.3)
+    ours, theirs = normalization.build(6, feature_dim), oracle(6, eps=1e-3, momentum=0.3)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for module in (ours, theirs):
+        with torch.no_grad():
+            module.weight.copy_(torch.arange(6) + 1.0)
+            module.bias.copy_(-torch.arange(6.0))
+    for _ in range(3):
+        torch.testing.assert_close(ours(x), back(theirs(there(x))))
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    torch.testing.assert_close(ours.eval()(x), back(theirs.eval()(there(x))))
+    assert ours(x).shape == x.shape
+
+
+def test_batch_removes_bias(registry):
+    normalization = registry.create("normalization", "batch")
+    assert normalization.removes_bias
+    module = normalization.build(6)
+    torch.testing.assert_close(module(ROWS + torch.arange(6.0)), module(ROWS), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("x", "feature_dim"), [(ROWS, 1), (IMAGES, 1), (SEQUENCES, -1)])
+def test_layer_normalizes_each_position_over_its_features(registry, x, feature_dim):
+    module = registry.create("normalization", "layer", eps=1e-3).build(6, feature_dim)
+    with torch.no_grad():
+        module.weight.copy_(torch.arange(6) + 1.0)
+        module.bias.copy_(-torch.arange(6.0))
+    mean = x.mean(feature_dim, keepdim=True)
+    variance = x.var(feature_dim, correction=0, keepdim=True)
+    shape = [1] * x.ndim
+    shape[feature_dim] = 6
+    expected = (x - mean) / (variance + 1e-3).sqrt() * module.weight.view(shape) + module.bias.view(shape)
+    torch.testing.assert_close(module(x), expected)
+    torch.testing.assert_close(module.eval()(x[:1]), expected[:1])
+
+
+def test_layer_keeps_biases(registry):
+    normalization = registry.create("normalization", "layer")
+    assert not normalization.removes_bias
+    module = normalization.build(6)
+    assert not torch.allclose(module(ROWS + torch.arange(6.0)), module(ROWS), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["batch", "layer"])
+def test_stacks_under_vmap(registry, name):
+    modules = [registry.create("normalization", name).build(6) for _ in range(2)]
+    with torch.no_grad():
+        modules[1].weight.mul_(3)
+    parameters, buffers = torch.func.stack_module_state(modules)
+    x = torch.stack([IMAGES, IMAGES * 2 + 1])
+
+    def call(parameters, buffers, x):
+        return torch.func.functional_call(modules[0], (parameters, buffers), (x,))
+
+    y = torch.vmap(call)(parameters, buffers, x)
+    for index, module in enumerate(modules):
+        torch.testing.assert_close(y[index], module(x[index]))
+    for key, value in buffers.items():
+        torch.testing.assert_close(value, torch.stack([module.get_buffer(key) for module in modules]))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("batch", {"eps": 0.0}, "greater than 0"),
+        ("batch", {"momentum": 1.5}, "less than or equal to 1"),
+        ("batch", {"momentum": 0.0}, "greater than 0"),
+        ("layer", {"eps": -1.0}, "greater than 0"),
+    ],
+)
+def test_ranges(registry, name, parameters, message):
+    with pytest.raises(ValidationError, match=message):
+        registry.create("normalization", name, **parameters)

@@ -1,0 +1,64 @@
+"""What every family of built-ins has in common."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+import dlcli.builtin
+from dlcli.registry import Registry
+
+ROOT = Path(dlcli.builtin.__file__).parent
+EXPECTED = {
+    "architecture": ["cnn", "linear", "logistic", "mlp"],
+    "activation": ["leaky_relu", "relu", "sigmoid", "tanh"],
+    "normalization": ["batch", "layer", "none"],
+    "preprocessor": ["scale", "standardize"],
+    "loss": ["binary_cross_entropy", "cross_entropy", "mse"],
+    "metric": ["accuracy", "brier", "ece", "mae", "nll", "r2", "rmse"],
+    "regularizer": ["clip_gradients", "early_stopping", "l2"],
+    "optimizer": ["adam", "adamw", "sgd"],
+    "schedule": ["constant", "cosine", "cosine_restarts", "step"],
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_nothing_vanishes_from_a_family(registry: Registry, kind: str):
+    assert [entry.name for entry in registry.entries(kind)] == EXPECTED[kind]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in EXPECTED.items() for name in names])
+def test_component_is_documented_and_writes_itself(registry: Registry, kind: str, name: str):
+    component = registry.create(kind, name)
+    again = registry.resolve(kind, registry.dump(component))
+    assert again == component
+    assert type(again) is type(component)
+    assert type(component).__module__.endswith(f".{name}")
+    for key, field in type(component).model_fields.items():
+        if isinstance(field.default, dict):
+            continue  # a component by name: documented by its own class
+        assert field.description, f"{kind} {name}: {key} has no description"
+        assert field.default is not PydanticUndefined, f"{kind} {name}: {key} has no default"
+        assert f"{key}: " in (type(component).__doc__ or ""), f"{kind} {name}: {key} is missing in its docstring"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_built_ins_import_what_an_outsider_may(path: Path):
+    tree = ast.parse(path.read_text())
+    imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    inner = [module for module in imported if module.startswith("dlcli.") and not module.startswith("dlcli.builtin.")]
+    assert inner in ([], ["dlcli.registry"])  # the registrar's type, for type checkers alone
+
+
+def test_registering_imports_no_torch():
+    code = (
+        "import sys; from dlcli.plugins import BUILTIN, empty; plugins = empty()\n"
+        "for module in BUILTIN:\n"
+        "    plugins.load(module, name=module, distribution='dlcli', version='0')\n"
+        "found = {'torch', 'numpy', 'pydantic', 'h5py'} & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

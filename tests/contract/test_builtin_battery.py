@@ -1,0 +1,5 @@
+from dlcli.testing import Battery
+
+
+class TestBuiltins(Battery):
+    distribution = "dlcli"

@@ -1,0 +1,101 @@
+from typing import ClassVar
+
+import pytest
+import torch
+from pydantic import Field
+from torch.nn import functional
+
+from dlcli import Loss, PerMember, Task
+from dlcli.testing.law import Law
+from dlcli.testing.laws import losses
+
+
+class Fine(Loss):
+    name: ClassVar[str] = "fine"
+    tasks: ClassVar[frozenset] = frozenset({Task.MULTICLASS})
+
+    def values(self, output, target):
+        return functional.cross_entropy(output.movedim(-1, 1), target, reduction="none")
+
+
+class Reduced(Fine):
+    def values(self, output, target):
+        return super().values(output, target).mean()
+
+
+class Doubled(Fine):
+    def mean(self, output, target):
+        return 2 * self.values(output, target).mean()
+
+
+class Centred(Fine):
+    def values(self, output, target):
+        values = super().values(output, target)
+        return values - values.mean()
+
+
+class BalancedWeights(Fine):
+    def weights(self, target):
+        return 1.0 / torch.bincount(target, minlength=3)[target]
+
+
+class NegativeWeights(Fine):
+    def weights(self, target):
+        return -1.0 - target
+
+
+class Naive(Fine):
+    def values(self, output, target):
+        return functional.nll_loss(output.movedim(-1, 1).softmax(1).log(), target, reduction="none")
+
+
+class Backwards(Fine):
+    def values(self, output, target):
+        return -super().values(output, target)
+
+
+class Flat(Fine):
+    def values(self, output, target):
+        return super().values(output * 0, target)
+
+
+class Branching(Fine):
+    strength: PerMember = Field(0.5, ge=0, description="strength")
+
+    def values(self, output, target):
+        values = super().values(output, target)
+        return values * self.strength if self.strength else values
+
+
+class ItemWeights(Fine):
+    def weights(self, target):
+        return torch.ones(len(target)) * target.max().item()
+
+
+BROKEN = [
+    (losses.gives_one_value_a_sample, Reduced, r"values are \(\), expected \(8,\)"),
+    (losses.its_mean_is_the_mean_of_its_values, Doubled, r"mean\(\) is not the mean of values\(\)"),
+    (losses.a_sample_of_weight_zero_does_not_count, Centred, "value depends on the rows beside it"),
+    (losses.a_sample_of_weight_zero_does_not_count, BalancedWeights, "weight depends on the rows beside it"),
+    (losses.a_sample_of_weight_zero_does_not_count, NegativeWeights, "weights are negative"),
+    (losses.is_finite_for_outputs_far_out, Naive, "at outputs of ±100 or exactly the target: there are NaN"),
+    (losses.prefers_the_target, Backwards, "right outputs cost -"),
+    (losses.gives_finite_gradients, Flat, "its gradient is zero everywhere"),
+    (losses.stacks, Branching, "vmap"),
+    (losses.its_weights_stack, ItemWeights, "vmap"),
+]
+
+
+@pytest.mark.parametrize(("check", "cls", "match"), BROKEN)
+def test_a_broken_loss_fails(case_of, check, cls, match):
+    with pytest.raises((AssertionError, RuntimeError), match=match):
+        Law(check)(case_of(cls))
+
+
+@pytest.mark.parametrize("law", losses.LAWS, ids=lambda law: law.name)
+def test_a_sound_loss_passes(case_of, law):
+    law(case_of(Fine))
+
+
+def test_every_law_can_fail():
+    assert {check for check, _, _ in BROKEN} == {law.check for law in losses.LAWS}
