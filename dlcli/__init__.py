@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from dlcli.layers.dropout import Dropout as Dropout
     from dlcli.plugins import Plugins as Plugins
     from dlcli.plugins import load_plugins as load_plugins
+    from dlcli.registry import Registrar as Registrar
     from dlcli.registry import Registry as Registry
 
 _WHERE = {
@@ -102,7 +103,7 @@ _WHERE = {
     "layers.block": ("AffineBlock",),
     "layers.dropout": ("Dropout",),
     "plugins": ("Plugins", "load_plugins"),
-    "registry": ("Registry",),
+    "registry": ("Registrar", "Registry"),
 }
 _MODULES = {name: f"dlcli.{module}" for module, names in _WHERE.items() for name in names}
 __all__ = sorted(_MODULES)  # noqa: PLE0605

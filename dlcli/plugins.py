@@ -12,6 +12,7 @@ from typing import Any
 import pluggy
 
 from dlcli import hookspecs
+from dlcli.errors import PluginError
 from dlcli.registry import Registrar, Registry
 
 BUILTIN = tuple(
@@ -89,7 +90,10 @@ class Plugins:
         cause = None
         plugin: Any = None
         try:
-            plugin = importlib.import_module(module)
+            found = importlib.import_module(module)
+            if self.manager.is_registered(found):
+                raise PluginError(f"{module} is already loaded: two entry points name it")
+            plugin = found
             self.manager.register(plugin, name=f"{distribution}:{name}")
             self.manager.check_pending()
             others = [other for other in self.manager.get_plugins() if other is not plugin]

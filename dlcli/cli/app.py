@@ -22,9 +22,7 @@ from dlcli.cli import (
     train,
 )
 from dlcli.cli.output import tell_error, tell_fault, warn
-from dlcli.errors import DlcliError
-
-INTERRUPTED = 130
+from dlcli.errors import DlcliError, Interrupted
 
 
 def make_app() -> typer.Typer:
@@ -79,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
         tell_error(error, as_json=as_json, debug=debug)
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return Interrupted.exit_code
     except BrokenPipeError:
         # Python flushes stdout once more at its end and would complain about the same closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,8 +8,7 @@ import typer
 from dlcli.cli import completion
 from dlcli.cli.options import Device, Json, Quiet, Runs, Set
 from dlcli.cli.output import print_json, show, stderr_console, stdout_console
-
-INTERRUPTED = 130
+from dlcli.errors import Interrupted
 
 
 def train(
@@ -74,4 +73,4 @@ def train(
     elif not quiet:
         show(summary_view(summary))
     if summary.status == "interrupted":
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(Interrupted.exit_code)

@@ -52,7 +52,7 @@ class InMemoryBatches:
             epoch: Number of the epoch, from 1.
 
         Yields:
-            Batches of `member.batch_size` rows; weights are None where every row counts 1, which is all but a filled
+            Batch: `member.batch_size` rows each; weights are None where every row counts 1, which is all but a filled
             last batch unless rows have weights.
 
         Raises:
@@ -81,7 +81,7 @@ class InMemoryBatches:
             rows: Rows of the dataset, int64.
 
         Yields:
-            Batches of up to 4096 rows. Their weight is that of the file's weight field: a member's own row weights say
+            Batch: up to 4096 rows each. Their weight is that of the file's weight field: a member's own row weights say
             which rows it learns from (a bootstrap's are 0 for rows it left out), not what a row is worth.
         """
         sources = self._sources.of(member)

@@ -18,7 +18,7 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         path: The file.
 
     Yields:
-        The open file.
+        h5py.File: The open file.
 
     Raises:
         DataError: It is missing, no file, not HDF5, truncated, damaged or not readable.

@@ -8,6 +8,8 @@ from pathlib import Path
 from dlcli.data.finding import Finding, error
 from dlcli.data.stored import StoredField
 
+_GROUP = Path("/sys/fs/cgroup")
+
 
 def available_memory() -> int | None:
     """Return how many bytes may still be used, on Linux within the limit of the process's control group.
@@ -18,10 +20,10 @@ def available_memory() -> int | None:
     if sys.platform.startswith("linux"):
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
-        limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+        limit, used = _GROUP / "memory.max", _GROUP / "memory.current"
         if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":
             # The page cache counts as used but is given back when it is needed.
-            figures = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+            figures = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
             free = min(free, int(most) - int(used.read_text()) + int(figures.get("inactive_file", 0)))
         return max(0, free)
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

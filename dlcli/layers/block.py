@@ -47,3 +47,11 @@ class AffineBlock(nn.Sequential):
                 dropout=Dropout(dropout),
             )
         )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pass through the parts; those that do nothing are not called, which a small network's step would notice."""
+        x = self.affine(input)
+        if type(self.normalization) is not nn.Identity:
+            x = self.normalization(x)
+        x = self.activation(x)
+        return self.dropout(x) if self.training and self.dropout.active else x

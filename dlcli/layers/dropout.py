@@ -39,6 +39,9 @@ class Dropout(nn.Module):
     Args:
         rate: Probability p in [0, 1) that an element is dropped.
 
+    Raises:
+        ValueError: The rate is outside [0, 1).
+
     Shape:
         Any shape; the same shape, dtype and device come out.
 
@@ -51,6 +54,8 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float | Tensor = 0.5) -> None:
         super().__init__()
+        if not isinstance(rate, Tensor) and not 0 <= rate < 1:
+            raise ValueError(f"the rate of Dropout must be in [0, 1), got {rate}")
         levels = (torch.as_tensor(rate, dtype=torch.float64) * LEVELS).round().clamp(0, LEVELS - 1)
         self.register_buffer("rate", (levels / LEVELS).float(), persistent=False)
         self.register_buffer("threshold", (levels - LEVELS // 2).to(torch.int16), persistent=False)

@@ -65,7 +65,7 @@ def _monitor(table: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
         return
     names = dict.fromkeys(name for name in _metric_names(table) if name is not None)
     allowed = ["train_loss", "val_loss", *(f"val_{name}" for name in names)]
-    chosen_by_task = "metrics" not in _section(table, "train")
+    chosen_by_task = _section(table, "train").get("metrics") is None
     if monitor in allowed or (chosen_by_task and monitor.startswith("val_")):
         return
     unlisted = "" if names else ", or val_ and the name of a metric"

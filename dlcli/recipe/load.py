@@ -23,14 +23,18 @@ UNNAMED = "recipe"
 
 
 def load_recipe(
-    source: Path | Mapping[str, Any], registry: Registry, overrides: Sequence[str] = (), base: Path | None = None
+    source: Path | Mapping[str, Any],
+    registry: Registry,
+    overrides: Sequence[str | Override] = (),
+    base: Path | None = None,
 ) -> Recipe:
     """Read a recipe and check all of it that can be checked without its data.
 
     Args:
         source: A TOML file, or the same as a mapping, in which components may be objects.
         registry: The components that it may name.
-        overrides: `key=value` each, as given with `--set`; a `data.path` among them is relative to the current folder.
+        overrides: `key=value` each, as given with `--set`, or taken apart; a `data.path` among them is relative to the
+            current folder.
         base: Folder that `data.path` is relative to; by default the recipe file's, for a mapping the current one.
 
     Returns:
@@ -41,9 +45,9 @@ def load_recipe(
     """
     parsed: list[Override] = []
     problems: list[Problem] = []
-    for text in overrides:
+    for override in overrides:
         try:
-            parsed.append(parse_override(text))
+            parsed.append(parse_override(override) if isinstance(override, str) else override)
         except RecipeError as error:
             problems.extend(error.problems)
     if isinstance(source, Path):
@@ -53,12 +57,9 @@ def load_recipe(
     else:
         table, places = plain(source, registry), _Places()
         base, name = base or Path.cwd(), UNNAMED
-    try:
-        table, places.overrides = apply_overrides(table, parsed, registry)
-    except RecipeError as error:
-        problems.extend(error.problems)
-    # What the file says is checked even where an override cannot be applied.
-    table.setdefault("name", name)
+    table, places.overrides, misplaced = apply_overrides(table, parsed, registry)
+    problems.extend(misplaced)
+    table = {"name": name, **table}
     _make_absolute(table, Path.cwd() if ("data", "path") in places.overrides else base)
     recipe, findings = _validate(table, registry)
     findings.extend(check(table, registry))
@@ -112,12 +113,12 @@ class _Places:
         for prefix in prefixes:
             if prefix in self.overrides:
                 return f"--set {self.overrides[prefix]}"
-        beneath = [key for place, key in self.overrides.items() if place[: len(path)] == path]
-        if path not in self.lines and beneath:
-            return f"--set {beneath[0]}"
         for prefix in prefixes:
             if prefix in self.lines:
                 return f"{self.file}:{self.lines[prefix]}"
+            beneath = [key for place, key in self.overrides.items() if place[: len(prefix)] == prefix]
+            if beneath:
+                return f"--set {beneath[0]}"
         return self.file
 
     def order(self, path: KeyPath) -> tuple[bool, int]:

@@ -70,7 +70,7 @@ def _refused(key: str, message: str) -> RecipeError:
 
 def apply_overrides(
     table: dict[str, Any], overrides: Sequence[Override], registry: Registry
-) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+) -> tuple[dict[str, Any], dict[KeyPath, str], list[Problem]]:
     """Set keys of a recipe. The order of different keys does not matter; of equal keys the last one wins.
 
     A component that is named by a bare string, or left to its default, becomes a table when one of its parameters is
@@ -82,24 +82,22 @@ def apply_overrides(
         registry: Knows which keys hold components, and their defaults.
 
     Returns:
-        The changed recipe, and the key as the user wrote it for each path that was set.
-
-    Raises:
-        RecipeError: Some keys cannot be set; names all of them.
+        The changed recipe; the key as the user wrote it for each path that was set; and a problem for each override
+        that has no place, which changes nothing.
     """
-    changed = copy.deepcopy(table)
     origins: dict[KeyPath, str] = {}
     addresses: dict[KeyPath, list[str | None]] = {}
     problems: list[Problem] = []
     # Outer keys first: what replaces a table comes before what changes something in it.
     for override in sorted(overrides, key=lambda override: len(override.path)):
+        changed = copy.deepcopy(table)
         try:
             origins[_set(changed, override, registry, addresses)] = override.key
         except _CannotSetError as error:
             problems.append(Problem(f"--set {override.key}", override.key, str(error)))
-    if problems:
-        raise RecipeError(problems)
-    return changed, origins
+        else:
+            table = changed
+    return table, origins, problems
 
 
 def _set(
@@ -148,6 +146,7 @@ def _position(label: str, known: list[str | None], path: Sequence[str]) -> int:
     if names.count(label) > 1:
         raise _CannotSetError(f"{where} has {label!r} {names.count(label)} times: give each an id of its own")
     if label not in names:
-        there = f"there are {', '.join(names)}" if names else f"the recipe has no {where}"
+        nothing = "its items have no names: set the whole list" if known else f"the recipe has no {where}"
+        there = f"there are {', '.join(names)}" if names else nothing
         raise _CannotSetError(f"{where} has no {label!r}; {did_you_mean(label, names)}{there}; --set adds none")
     return known.index(label)

@@ -14,7 +14,7 @@ from dlcli.recipe.model import Recipe, Section
 from dlcli.recipe.wording import article, expected, shown
 from dlcli.registry import Registry
 
-ELSEWHERE = ((), ("data",), ("data", "split"), ("model",), ("train",), ("train", "optimizer"), ("train", "schedule"))
+ELSEWHERE = (("data",), ("data", "split"), ("model",), ("train",), ("train", "optimizer"), ("train", "schedule"))
 """Tables in which a key that is in the wrong table is looked for."""
 
 
@@ -50,8 +50,10 @@ def explain(error: ValidationError, table: Mapping[str, Any], registry: Registry
     """
     findings = []
     for details in error.errors():
-        path, ambiguous = _written(details["loc"], table, registry)
-        findings.append(_finding(path, ambiguous, details, table, registry))
+        location = details["loc"]
+        too_short = details["type"] == "missing" and isinstance(location[-1], int)
+        path, cut = _written(location[:-1] if too_short else location, table, registry)
+        findings.append(_finding(path, too_short or cut, details, table, registry))
     return list(dict.fromkeys(findings))
 
 
@@ -62,24 +64,26 @@ def _written(location: Sequence[str | int], table: Mapping[str, Any], registry: 
     """
     path: KeyPath = ()
     spot: Spot | None = Spot(Recipe, (), table)
+    inside_flat = False
     for position, part in enumerate(location):
         last = position == len(location) - 1
         if spot is None:
             return (*path, *location[position:]), False
         models = tables(spot.annotation)
         flat = next((model for model in models if issubclass(model, Section) and part == model.flat), None)
-        if flat is not None:
+        if flat is not None and not inside_flat:
             path = (*path, flat.flat_name) if last else path
+            inside_flat = True
             continue
         further = spot.step(part, registry)
         if further is None and not models:
             return path, True
         if further is not None or (last and isinstance(spot.value, Mapping) and part in spot.value):
-            path, spot = (*path, part), further
+            path, spot, inside_flat = (*path, part), further, False
     return path, False
 
 
-def _finding(path: KeyPath, ambiguous: bool, details: Any, table: Mapping[str, Any], registry: Registry) -> Finding:
+def _finding(path: KeyPath, whole: bool, details: Any, table: Mapping[str, Any], registry: Registry) -> Finding:
     spot = spot_at(table, path, registry)
     if details["type"] == "extra_forbidden":
         return Finding(path, _unknown(path, table, registry))
@@ -87,7 +91,7 @@ def _finding(path: KeyPath, ambiguous: bool, details: Any, table: Mapping[str, A
         return Finding(path, f"{details['msg']}; got {shown(details['input'])}")
     kind = component_kind(spot.annotation)
     wanted = expected(spot.annotation, spot.metadata)
-    if details["type"] == "missing":
+    if details["type"] == "missing" and not whole:
         return Finding(path, f"missing: expected {wanted}" + (f" ({spot.description})" if spot.description else ""))
     if details["type"] in ("value_error", "assertion_error"):
         cause = details["ctx"]["error"]
@@ -95,11 +99,12 @@ def _finding(path: KeyPath, ambiguous: bool, details: Any, table: Mapping[str, A
             named = isinstance(spot.value, Mapping) and "name" in spot.value
             return Finding((*path, "name") if named else path, str(cause))
         if spot.annotation is str and isinstance(details["input"], Mapping):
-            # The section's own component: its name is not text, or its parameters do not go together.
-            problem = str(cause) if isinstance(spot.value, str) else f"expected {wanted}, got {shown(spot.value)}"
-            return Finding(path[:-1] if isinstance(spot.value, str) else path, problem)
+            # The section's own component: its name is not text; or, past its name, its parameters do not agree.
+            if "name" in details["input"]:
+                return Finding(path, f"expected {wanted}, got {shown(details['input']['name'])}")
+            return Finding(path[:-1], str(cause))
         return _misnamed(path, spot, kind, registry) or Finding(path, str(cause))
-    got = spot.value if ambiguous else details["input"]
+    got = spot.value if whole else details["input"]
     return Finding(path, f"expected {wanted}, got {shown(got)}" if wanted else f"{details['msg']}; got {shown(got)}")
 
 
@@ -124,6 +129,6 @@ def _unknown(path: KeyPath, table: Mapping[str, Any], registry: Registry) -> str
     allowed = list(parent.fields(registry)) if parent else []
     meant = did_you_mean(key, allowed)
     homes = [home for home in ELSEWHERE if home != path[:-1] and spot_at(table, (*home, key), registry)]
-    if homes and not meant:
+    if homes and not meant and key != "name":
         meant = f"did you mean {'.'.join((*homes[0], key))}?; "
     return f"unknown key {key!r}; {meant}allowed here: {', '.join(allowed)}"

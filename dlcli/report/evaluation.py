@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dlcli.report.figures import count_of, number
-from dlcli.report.summary import line
+from dlcli.report.layout import line
 
 if TYPE_CHECKING:
     from dlcli.experiment.evaluate import Evaluation
@@ -20,4 +20,5 @@ def evaluation_view(evaluation: "Evaluation") -> RenderableType:
     for name, value in evaluation.metrics.items():
         table.add_row(name, number(value))
     rows = count_of(evaluation.rows, "row")
-    return Group(line("run", str(evaluation.run)), line("split", f"{evaluation.split}, {rows}"), "", table)
+    data = line("data", str(evaluation.data))
+    return Group(line("run", str(evaluation.run)), data, line("split", f"{evaluation.split}, {rows}"), "", table)

@@ -49,10 +49,20 @@ def count_of(amount: int, noun: str) -> str:
 
 
 def shape(sizes: tuple[int, ...] | list[int]) -> str:
-    """Return a shape, such as `64 × 3 × 8 × 8`; `one number` for none."""
-    return " × ".join(map(str, sizes)) or "scalar"
+    """Return a shape, such as `3 × 8 × 8`; a dash where there is no dimension."""
+    return " × ".join(map(str, sizes)) or "–"
 
 
 def metrics(values: Mapping[str, float]) -> str:
     """Return figures in one line, such as `val_loss 0.1511  val_accuracy 0.9610`."""
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
+
+
+def byte_size(amount: int) -> str:
+    """Return a size in bytes, such as `36 kB` or `1.2 GB`."""
+    size = float(amount)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"

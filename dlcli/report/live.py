@@ -43,7 +43,8 @@ class LiveDisplay:
         self._next_drawing = 0.0
         self._title = ""
         self._epochs = self._epoch = self._steps = self._step = 0
-        self._loss = self._rate = float("nan")
+        self._loss: float | None = None
+        self._rate: float | None = None
         self._epoch_start = 0.0
         self._history: History | None = None
 
@@ -68,6 +69,9 @@ class LiveDisplay:
         """Begin the batch bar anew."""
         self._epoch, self._steps, self._step = epoch, steps, 0
         self._epoch_start = time.monotonic()
+        if self._loss is None:
+            # The first step may take long: a picture before it shows that all is well.
+            self._draw()
 
     def step_finished(self, step: int, loss: "Tensor", learning_rate: float) -> None:
         """Draw, where the last picture is old enough; only then the loss is read."""
@@ -101,20 +105,22 @@ class LiveDisplay:
 
     def picture(self) -> RenderableType:
         """Return what the terminal shows now."""
-        done = (self._epoch - 1) + self._step / max(self._steps, 1)
+        part = self._step / max(self._steps, 1)
+        done = self._epoch - 1 + part
         bars = Table.grid(padding=(0, 2), expand=True)
         bars.add_column(style="bold")
         bars.add_column(justify="right", no_wrap=True)
         bars.add_column(ratio=1)
         bars.add_column(justify="right", no_wrap=True)
-        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), self._time_left(done))
+        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), self._time_left(done, part))
         bars.add_row(
             "batch", f"{self._step}/{self._steps}", _bar(self._step, self._steps), f"loss {number(self._loss)}"
         )
         rows = Table.grid(padding=(0, 2))
         rows.add_column(style="bold")
         rows.add_column(overflow="fold")
-        rows.add_row("rate", rate(self._rate))
+        if self._rate is not None:
+            rows.add_row("rate", rate(self._rate))
         if self._history is not None and self._history.records:
             record = self._history.records[-1]
             rows.add_row("last", _figures(record, self._history.monitor))
@@ -123,12 +129,12 @@ class LiveDisplay:
             rows.add_row("best", Text(f"{self._history.monitor} {score} in epoch {best.epoch}", style="green"))
         return Group(Text(self._title, style="dim"), bars, rows)
 
-    def _time_left(self, done: float) -> str:
+    def _time_left(self, done: float, part: float) -> str:
         records = self._history.records[-RECENT_EPOCHS:] if self._history else ()
         if records:
             seconds = sum(record.seconds for record in records) / len(records)
-        elif self._step:
-            seconds = (time.monotonic() - self._epoch_start) / (self._step / self._steps)
+        elif part:
+            seconds = (time.monotonic() - self._epoch_start) / part
         else:
             return ""
         return f"{duration(seconds * max(self._epochs - done, 0))} left"

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dlcli.report.figures import count_of, number, shape
-from dlcli.report.summary import line
+from dlcli.report.layout import line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.contracts.field import Field
@@ -53,12 +53,14 @@ def classes_text(classes: Sequence[str]) -> str:
 
 def field_text(field: "Field") -> str:
     """Return a field in one line, such as `x, image 1 × 8 × 8, uint8`."""
-    return f"{field.name}, {field.kind} {shape(field.shape)}, {field.dtype}"
+    size = f" {shape(field.shape)}" if field.shape else ""
+    return f"{field.name}, {field.kind}{size}, {field.dtype}"
 
 
 def layer_table(layers: Sequence["LayerRow"], parameters: int) -> Table:
     """Return one row a layer, with the total below."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_footer=True, footer_style="bold")
+    table = plain_table()
+    table.show_footer = True
     table.add_column("layer", "total", overflow="fold")
     table.add_column("kind", overflow="fold")
     table.add_column("output shape", justify="right")
@@ -70,8 +72,5 @@ def layer_table(layers: Sequence["LayerRow"], parameters: int) -> Table:
 
 
 def regularized_lines(regularized: Mapping[str, Sequence[str]]) -> list[RenderableType]:
-    """Return one line a regularizer that touches parameters, naming them."""
-    return [
-        line(name, f"  acts on {count_of(len(names), 'parameter tensor')}: {', '.join(names) or 'none'}")
-        for name, names in regularized.items()
-    ]
+    """Return one line a regularizer, naming the parameters that it acts on."""
+    return [line(name, f"  acts on {', '.join(names) or 'no parameters'}") for name, names in regularized.items()]

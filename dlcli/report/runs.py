@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from dlcli.report.figures import duration, moment, number
-from dlcli.report.summary import line
+from dlcli.report.layout import line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.runs import RunRow
@@ -29,7 +28,7 @@ def runs_view(rows: Sequence["RunRow"], root: Path) -> RenderableType:
     """
     if not rows:
         return Text(f"no such runs under {root}/; `dlcli train` makes one", overflow="fold")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = plain_table()
     table.add_column("run", overflow="fold")
     table.add_column("status")
     table.add_column("best", overflow="fold")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from dlcli.report.figures import count_of, duration, number
+from dlcli.report.layout import line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.summary import Summary
@@ -24,18 +24,15 @@ def summary_view(summary: "Summary") -> RenderableType:
     trained = f"{count_of(summary.epochs, 'epoch')} in {duration(summary.seconds)}"
     parts: list[RenderableType] = [
         line("run", str(summary.run), "  ", (summary.status, STYLES.get(summary.status, ""))),
-        line("trained", f"{trained}; stopped by {summary.stopped}" if summary.stopped else trained),
+        line("trained", trained),
     ]
+    if summary.stopped:
+        parts.append(line("stopped", summary.stopped))
     if summary.best_epoch:
         parts.append(line("best", f"epoch {summary.best_epoch}, {summary.monitor} {number(summary.best_score)}"))
     if figures := splits_table({"train": summary.train, "val": summary.val, "test": summary.test}):
         parts += ["", figures]
     return Group(*parts, "", *(line(label, command) for label, command in next_commands(summary)))
-
-
-def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
-    """Return a labelled line that is not folded, so that a path or command in it can be copied whole."""
-    return Text.assemble((f"{label:9}", style), *text, no_wrap=True, overflow="ignore")
 
 
 def splits_table(figures: Mapping[str, Mapping[str, float] | None]) -> Table | None:
@@ -44,7 +41,7 @@ def splits_table(figures: Mapping[str, Mapping[str, float] | None]) -> Table | N
     if not known:
         return None
     names = list(dict.fromkeys(name for values in known.values() for name in values))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = plain_table()
     table.add_column("")
     for name in names:
         table.add_column(name, justify="right")

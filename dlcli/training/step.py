@@ -76,6 +76,9 @@ class Step:
         def having(method: str) -> list[Attached]:
             return [a for a in attached if implements(a.regularizer, method)]
 
+        # Given, because torch would make it anew at every step.
+        self._one = torch.ones((), device=device)
+        self._trained = [p for p in network.parameters() if p.requires_grad]
         self._drawing = having("draw")
         self._batch, self._parameters, self._penalty = having("batch"), having("parameters"), having("penalty")
         self._gradients, self._project = having("gradients"), having("project")
@@ -113,8 +116,9 @@ class Step:
         objective = loss
         for attached, recorder in recorded:
             objective = objective + attached.regularizer.penalty(attached.parameters, recorder.outputs)
-        self.optimizer.zero_grad()
-        objective.backward()  # type: ignore[no-untyped-call]
+        for parameter in self._trained:
+            parameter.grad = None
+        torch.autograd.backward(objective, self._one)
         for attached in self._gradients:
             self._change_gradients(attached)
         self.optimizer.step()

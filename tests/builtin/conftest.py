@@ -8,7 +8,9 @@ from dlcli.registry import Registry
 @pytest.fixture(scope="session")
 def registry() -> Registry:
     plugins = empty()
-    families = [module for module in BUILTIN if module.rpartition(".")[2].rstrip("s") in KINDS or module.endswith("losses")]
+    families = [
+        module for module in BUILTIN if module.rpartition(".")[2].rstrip("s") in KINDS or module.endswith("losses")
+    ]
     for module in families:
         record = plugins.load(module, name=module, distribution="dlcli", version="0")
         assert record.cause is None, record

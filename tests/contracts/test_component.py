@@ -163,7 +163,9 @@ def test_errors_in_an_inner_component_carry_their_path():
 
 
 def test_a_name_needs_a_registry():
-    with pytest.raises(ValidationError, match=r"no registry to look up .*pepper.*: make the component with registry.create"):
+    with pytest.raises(
+        ValidationError, match=r"no registry to look up .*pepper.*: make the component with registry.create"
+    ):
         Soup()
 
 

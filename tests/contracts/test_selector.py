@@ -20,7 +20,10 @@ EVERYTHING = tuple(name for name, _ in NETWORK.named_parameters())
         ("weights", ("blocks.0.0.weight", "blocks.1.weight", "head.weight")),
         ("all", EVERYTHING),
         ("head.*", ("head.weight", "head.bias")),
-        ("blocks.0.*", ("blocks.0.0.weight", "blocks.0.0.bias", "blocks.0.1.weight", "blocks.0.1.bias", "blocks.0.2.weight")),
+        (
+            "blocks.0.*",
+            ("blocks.0.0.weight", "blocks.0.0.bias", "blocks.0.1.weight", "blocks.0.1.bias", "blocks.0.2.weight"),
+        ),
         ("*.bias", ("blocks.0.0.bias", "blocks.0.1.bias", "head.bias")),
         ("head.bias , blocks.1.*", ("blocks.1.weight", "head.bias")),
         (["head.bias", "blocks.1.*"], ("blocks.1.weight", "head.bias")),

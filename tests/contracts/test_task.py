@@ -18,6 +18,6 @@ def test_log_probabilities_and_log_odds_read_as_logits():
 
 
 def test_tasks():
-    assert CLASSIFICATION | REGRESSION == set(Task)
+    assert set(Task) == CLASSIFICATION | REGRESSION
     assert {task for task in Task if task.classifies} == CLASSIFICATION
     assert Task("multiclass") is Task.MULTICLASS

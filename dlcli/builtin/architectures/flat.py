@@ -64,6 +64,7 @@ class FlatNetwork(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return logits; conditions, lengths and mask are not used."""
-        row = torch.cat([tensor.flatten(1) for tensor in inputs], dim=1)
+        rows = [tensor.flatten(1) for tensor in inputs]
+        row = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
         logits: Tensor = self.head(self.blocks(row))
         return logits

@@ -48,12 +48,16 @@ def test_affine_is_one_matrix_product(registry, name):
 def test_linear_regresses_and_logistic_refuses_to(registry):
     regression = io(FEATURES, outputs=2, task=Task.REGRESSION)
     assert registry.create("architecture", "linear").build(regression)(*rows(FEATURES)).shape == (7, 2)
-    with pytest.raises(ValueError, match='logistic classifies, but the task is regression; use architecture = "linear"'):
+    with pytest.raises(
+        ValueError, match='logistic classifies, but the task is regression; use architecture = "linear"'
+    ):
         registry.create("architecture", "logistic").build(regression)
 
 
 def test_mlp_layers(registry):
-    mlp = registry.create("architecture", "mlp", hidden=[5, 3], activation={"name": "leaky_relu", "slope": 0.2}, norm="layer")
+    mlp = registry.create(
+        "architecture", "mlp", hidden=[5, 3], activation={"name": "leaky_relu", "slope": 0.2}, norm="layer"
+    )
     module = mlp.build(io(FEATURES))
     assert sizes(module) == {
         "blocks.0.affine.weight": (5, 6),
@@ -162,7 +166,7 @@ def test_cnn_layers(registry):
         ),
         (
             {"padding": "valid", "channels": [2, 2], "convolutions": 2},
-            r"blocks.1.convolution_0 has a kernel of 3 pixels, but only 2 of the image's 8 are left there; use a smaller",
+            r"blocks.1.convolution_0 has a kernel of 3 pixels, but only 2 of the image's 8 are left there; use a",
         ),
     ],
 )
@@ -201,7 +205,7 @@ def test_cnn_takes_one_image(registry):
         ("mlp", {"hidden": 64}, "valid tuple"),
         ("mlp", {"dropout": 1.0}, "less than 1"),
         ("mlp", {"activation": "rleu"}, "unknown activation 'rleu'; did you mean 'relu'"),
-        ("mlp", {"norm": "relu"}, "'relu' is the name of a activation, but here a normalization is wanted"),
+        ("mlp", {"norm": "relu"}, "'relu' is the name of an? activation, but here a normalization is wanted"),
         ("cnn", {"channels": []}, "at least 1 item"),
         ("cnn", {"kernel_size": 4}, r'padding = "same" needs an odd kernel_size, got 4; use 5, or padding = "valid"'),
         ("cnn", {"pool": "mean"}, "'max', 'avg' or 'none'"),

@@ -118,7 +118,9 @@ def test_tasks(registry):
 @pytest.mark.parametrize("method", ["values", "mean"])
 def test_mse_refuses_to_broadcast(registry, method):
     loss = registry.create("loss", "mse")
-    with pytest.raises(ValueError, match=r"output's shape \(7, 1\), got \(7,\); a single target is \(B, 1\), not \(B,\)"):
+    with pytest.raises(
+        ValueError, match=r"output's shape \(7, 1\), got \(7,\); a single target is \(B, 1\), not \(B,\)"
+    ):
         getattr(loss, method)(LOGITS[:, :1], VALUES[:, 0])
 
 

@@ -97,7 +97,9 @@ def test_ece_by_hand(registry):
     assert metric.compute(metric.update(p, y, weight)).item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("name", "task"), [*ORACLES, ("ece", Task.BINARY), ("ece", Task.MULTICLASS), ("ece", Task.MULTILABEL)])
+@pytest.mark.parametrize(
+    ("name", "task"), [*ORACLES, ("ece", Task.BINARY), ("ece", Task.MULTICLASS), ("ece", Task.MULTILABEL)]
+)
 def test_laws(registry, name, task):
     metric = registry.create("metric", name)
     assert metric.tasks == (CLASSIFICATION if task.classifies else REGRESSION)

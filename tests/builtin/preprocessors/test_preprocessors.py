@@ -127,7 +127,9 @@ def test_scale_by_type_is_a_division_by_255(registry):
 @pytest.mark.parametrize("name", NAMES)
 def test_accepts_numbers_alone(registry, name):
     component = registry.create("preprocessor", name)
-    fields = {kind: Field("x", "input", kind, (4,), "int64") for kind in ("features", "sequence", "tokens", "categorical")}
+    fields = {
+        kind: Field("x", "input", kind, (4,), "int64") for kind in ("features", "sequence", "tokens", "categorical")
+    }
     assert [kind for kind, field in fields.items() if component.accepts(field)] == ["features", "sequence"]
     image = Field("x", "input", "image", (1, 8, 8), "uint8")
     assert component.accepts(image)

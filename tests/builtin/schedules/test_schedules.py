@@ -31,7 +31,12 @@ ORACLES = [
     ("constant", {}, lambda o, steps: lr_scheduler.ConstantLR(o, factor=1.0), 1),
     ("cosine", {}, lambda o, steps: lr_scheduler.CosineAnnealingLR(o, steps), 1),
     ("cosine", {"final_factor": 0.1}, lambda o, steps: lr_scheduler.CosineAnnealingLR(o, steps, eta_min=0.1), 1),
-    ("cosine_restarts", {"period_epochs": 5}, lambda o, s: lr_scheduler.CosineAnnealingWarmRestarts(o, 5 * PER_EPOCH), 1),
+    (
+        "cosine_restarts",
+        {"period_epochs": 5},
+        lambda o, s: lr_scheduler.CosineAnnealingWarmRestarts(o, 5 * PER_EPOCH),
+        1,
+    ),
     (
         "cosine_restarts",
         {"period_epochs": 1, "multiplier": 3, "final_factor": 0.2},

@@ -1,0 +1,205 @@
+"""`dlcli init`: a complete first recipe for a dataset, with a comment on every key."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel
+
+from dlcli import atomic
+from dlcli.contracts.task import Task
+from dlcli.data.describe import FieldDescription, FileDescription, describe
+from dlcli.errors import DataError, UsageError
+from dlcli.plugins import Plugins, load_plugins
+from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
+from dlcli.registry import Registry
+
+SMALLEST_IMAGE = 12
+"""Height and width in pixels from which on convolutions are worth their while."""
+STEPS = 10
+"""Least batches that an epoch should have."""
+IMBALANCE = 10
+"""Rows of the largest class over those of the smallest, from which on a comment says so."""
+LOSSES = {
+    Task.BINARY: "binary_cross_entropy",
+    Task.MULTICLASS: "cross_entropy",
+    Task.MULTILABEL: "binary_cross_entropy",
+    Task.REGRESSION: "mse",
+}
+
+
+def write_starter(data: Path, output: Path, *, force: bool = False, plugins: Plugins | None = None) -> None:
+    """Write a starter recipe for a dataset.
+
+    Args:
+        data: The HDF5 file.
+        output: The recipe to write.
+        force: Whether a file that is there already is overwritten.
+        plugins: Loaded plugins; loaded here where None.
+
+    Raises:
+        UsageError: The recipe is there already.
+        DataError: The file cannot be read, or has no target or no input.
+        StorageError: The recipe cannot be written.
+    """
+    if output.exists() and not force:
+        raise UsageError(f"{output} is there already: give another file with --output, or --force to overwrite it")
+    plugins = plugins or load_plugins()
+    atomic.write_text(output, starter_recipe(data, plugins.registry, folder=output.parent))
+
+
+def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None) -> str:
+    """Return a starter recipe for a dataset: task, network, loss and metrics from what is in the file.
+
+    Args:
+        data: The HDF5 file.
+        registry: Where the parameters of components and their descriptions come from.
+        folder: Where the recipe will be, which `data.path` is relative to; the current folder where None.
+
+    Returns:
+        TOML text.
+
+    Raises:
+        DataError: The file cannot be read, or has no target or no input.
+    """
+    description = describe(data)
+    target, inputs = _by_role(description, "target"), _by_role(description, "input")
+    if not target or not inputs:
+        raise DataError("\n  ".join([f"{data}: no recipe can be written for it yet:", *description.notes]))
+    task = description.task or _likely_task(target[0], data)
+    path = Path(os.path.relpath(data, folder or Path.cwd())).as_posix()
+    architecture = "cnn" if _is_image(description) else "mlp"
+    sections = [
+        [
+            f"# A first recipe for {data.name}: look at it with dlcli build, train it with dlcli train.",
+            "# Keys that are left out have their defaults; dlcli schema lists them all.",
+        ],
+        _keys({"name": _name(data), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
+        ["[data]", *_about(description), *_data_keys(description, path, task)],
+        ["[model]", *_component("architecture", architecture, _network(architecture), registry, "architecture")],
+        ["[train]", *_train_keys(description, task)],
+        ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
+        ["[log]", *_keys({"tensorboard": False}, LogSection)],
+    ]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _by_role(description: FileDescription, *roles: str) -> list[FieldDescription]:
+    return [field for field in description.fields if field.role in roles]
+
+
+def _likely_task(target: FieldDescription, data: Path) -> Task:
+    """Return the task that integers without classes most likely mean; the recipe says that it is a guess."""
+    if target.dtype.startswith(("int", "uint", "bool")) and target.maximum is not None:
+        if len(target.shape) == 1 and target.shape[0] > 1:
+            return Task.MULTILABEL
+        if len(target.shape) <= 1:
+            return Task.BINARY if target.maximum <= 1 else Task.MULTICLASS
+    raise DataError(f"{data}: the target {target.name} fits no task; see dlcli data check {data}")
+
+
+def _is_image(description: FileDescription) -> bool:
+    inputs = _by_role(description, "input", "condition")
+    return (
+        len(inputs) == 1
+        and inputs[0].kind == "image"
+        and min(inputs[0].shape[:2]) >= SMALLEST_IMAGE
+        and not description.per_position
+    )
+
+
+def _name(data: Path) -> str:
+    letters = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in data.stem)
+    return letters.strip("-_.") or "first"
+
+
+def _about(description: FileDescription) -> Iterator[str]:
+    """Yield comments on what is in the file."""
+    for field in description.fields:
+        size = "".join(f" {length} ×" for length in field.shape).rstrip(" ×")
+        span = "" if field.minimum is None else f", {field.minimum:g} to {field.maximum:g}"
+        role = f"{field.role} of {field.of}" if field.of else field.role or "not used"
+        yield f"# {field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
+    counts = next(iter(description.class_counts.values()), {})
+    if counts:
+        shown = ", ".join(list(counts)[:STEPS])
+        yield f"# {len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
+        present = [rows for rows in counts.values() if rows]
+        if present and max(present) >= IMBALANCE * min(present):
+            yield f"# Classes are out of balance ({min(present)} to {max(present)} rows): accuracy will say little."
+    if _by_role(description, "weight"):
+        yield "# The weight of every row counts in the loss and in the metrics."
+    for note in description.notes:
+        yield from (f"# Note: {text}" for text in note.splitlines())
+
+
+def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]:
+    values: dict[str, Any] = {"path": path}
+    if description.task is None:
+        values["task"] = str(task)
+    missing = {"val": 0.2} if "val" not in description.splits else {}
+    if not description.splits.keys() & {"train", "val", "test"}:
+        missing["test"] = 0.2
+    if missing:
+        values["split"] = {**missing, "stratify": task in (Task.BINARY, Task.MULTICLASS)}
+    if any(field.kind in ("features", "image", "sequence") for field in _by_role(description, "input", "condition")):
+        values["preprocess"] = ["standardize"]
+    comments = {
+        "path": "relative to this file",
+        "task": "a guess, since the target is integers without `classes`; or regression",
+    }
+    return _keys(values, DataSection, comments)
+
+
+def _train_keys(description: FileDescription, task: Task) -> list[str]:
+    rows = description.splits.get("train", next(iter(description.splits.values()), 0))
+    batch_size = next((size for size in (64, 32, 16) if rows >= STEPS * size), 8)
+    values = {
+        "epochs": 30,
+        "batch_size": batch_size,
+        "loss": LOSSES[task],
+        "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-2},
+        "schedule": {"name": "cosine", "warmup_epochs": 1.0},
+        "metrics": ["accuracy", "ece"] if task.classifies else ["rmse", "mae", "r2"],
+        "monitor": "val_loss",
+    }
+    comments = {
+        "optimizer": "what takes the steps, and its learning rate",
+        "schedule": "how the rate changes over training",
+        "monitor": "decides the best epoch and early stopping",
+    }
+    return _keys(values, TrainSection, comments)
+
+
+def _network(architecture: str) -> dict[str, Any]:
+    sizes: dict[str, Any] = {"channels": [32, 64], "hidden": [128]} if architecture == "cnn" else {"hidden": [128, 128]}
+    return {**sizes, "activation": "relu", "norm": "batch", "dropout": 0.1}
+
+
+def _component(kind: str, name: str, values: Mapping[str, Any], registry: Registry, key: str = "name") -> list[str]:
+    """Return a component's lines: its name, and parameters with their descriptions."""
+    comments = {
+        key: f"others: dlcli plugins list --kind {kind}",
+        "activation": "what follows each hidden layer",
+        "norm": "what stands before each activation",
+    }
+    return _keys({key: name, **values}, registry.load(registry.find(kind, name)), comments)
+
+
+def _keys(values: Mapping[str, Any], model: type[BaseModel], comments: Mapping[str, str] | None = None) -> list[str]:
+    """Return one line a key, its comment beside it: the given one, else the model's description."""
+    texts = {key: f"{key} = {_toml(value)}" for key, value in values.items()}
+    width = max(map(len, texts.values()))
+    lines = []
+    for key, text in texts.items():
+        comment = (comments or {}).get(key) or model.model_fields[key].description
+        lines.append(f"{text:{width}}  # {comment}" if comment else text)
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
+    return str(tomlkit.item(value).as_string())

@@ -1,0 +1,5 @@
+from dlcli.testing import Battery
+
+
+class TestComponents(Battery):
+    distribution = "dlcli-example"

@@ -1,0 +1,179 @@
+"""Every command once, from the dataset to the leaderboard, as a newcomer types them."""
+
+import json
+import signal
+import tomllib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from dlcli.cli.app import run
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a dataset, a recipe and one finished run."""
+    folder = tmp_path_factory.mktemp("workplace")
+    generator = np.random.default_rng(0)
+    with h5py.File(folder / "blobs.h5", "w") as file:
+        for split, rows in (("train", 120), ("val", 30), ("test", 30)):
+            labels = np.arange(rows) % 3
+            file[f"{split}/x"] = (generator.normal(size=(rows, 4)) + 3 * labels[:, None]).astype("float32")
+            file[f"{split}/y"] = labels
+            file[f"{split}/y"].attrs["classes"] = ["low", "mid", "high"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLCLI_PLUGINS", "")
+        patch.chdir(folder)
+        assert run(["init", "blobs.h5", "--quiet"]) == 0
+        assert run(["train", "--set", "train.epochs=3", "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def inside(request, monkeypatch):
+    if "workplace" in request.fixturenames:
+        monkeypatch.chdir(request.getfixturevalue("workplace"))
+
+
+def test_init_writes_a_recipe_and_says_what_next(dlcli, workplace, tmp_path):
+    outcome = dlcli("init", "blobs.h5", "-o", str(tmp_path / "first.toml"))
+    assert outcome.code == 0
+    assert "Next: dlcli train" in outcome.out
+    assert tomllib.loads((tmp_path / "first.toml").read_text())["name"] == "blobs"
+
+
+def test_init_does_not_overwrite(dlcli, workplace):
+    before = Path("recipe.toml").read_text()
+    outcome = dlcli("init", "blobs.h5")
+    assert outcome.code == 2
+    assert "recipe.toml is there already" in outcome.err
+    assert Path("recipe.toml").read_text() == before
+
+
+def test_build(dlcli, workplace):
+    outcome = dlcli("build")
+    assert outcome.code == 0
+    assert "multiclass, 3 classes: low, mid, high" in outcome.out
+    assert "blocks.0.affine" in outcome.out
+    assert dlcli("build", "--json").json["parameters"] > 0
+    assert dlcli("build", "-q") == (0, "", "")
+
+
+def test_build_obeys_set(dlcli, workplace):
+    layers = dlcli("build", "--json", "--set", "model.hidden=[7]", "--set", "train.batch_size=8").json["layers"]
+    assert layers[0]["output_shape"] == [7]
+
+
+def test_train_shows_a_line_an_epoch_and_a_summary(dlcli, workplace, tmp_path):
+    outcome = dlcli("train", "recipe.toml", "--set", "train.epochs=2", "--name", "plain", "--runs", str(tmp_path))
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch")] == ["1/2", "2/2"]
+    assert f"run      {tmp_path}/plain/0001  finished" in lines
+    assert f"next     dlcli evaluate {tmp_path}/plain/0001 --data FILE.h5" in lines
+    assert outcome.err == ""
+
+
+def test_train_json_is_one_object_with_progress_on_stderr(dlcli, workplace, tmp_path):
+    outcome = dlcli("train", "--set", "train.epochs=2", "--json", "--runs", str(tmp_path))
+    assert outcome.json["status"] == "finished"
+    assert outcome.json["epochs"] == 2
+    assert set(outcome.json["test"]) == {"loss", "accuracy", "ece"}
+    assert outcome.err.count("epoch") >= 2
+    assert dlcli("train", "--set", "train.epochs=2", "--json", "-q", "--runs", str(tmp_path)).err == ""
+
+
+def test_train_from_another_run(dlcli, workplace, tmp_path):
+    words = ("train", "--from", "blobs", "--freeze", "blocks.*", "--set", "train.epochs=2")
+    outcome = dlcli(*words, "--name", "tuned", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["run"] == "runs/tuned/0001"
+
+
+def test_all_problems_of_a_recipe_are_told(dlcli, workplace):
+    outcome = dlcli("train", "--set", "train.epochs=0", "--set", "model.hiden=[1]", "--json")
+    assert outcome.code == 2
+    problems = outcome.json["error"]["problems"]
+    assert {problem["where"] for problem in problems} == {"--set train.epochs", "--set model.hiden"}
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_resume_goes_on(dlcli, workplace, tmp_path, monkeypatch):
+    from dlcli.report.plain import PlainDisplay
+
+    def stop(display, member, record, history):
+        if record.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainDisplay, "epoch_finished", stop)
+        outcome = dlcli("train", "--runs", str(tmp_path))
+    assert outcome.code == 130
+    resume = ["dlcli", "train", "--resume", f"{tmp_path}/blobs/0001"]
+    assert outcome.out.splitlines()[-1].split()[2:] == resume
+    finished = dlcli(*resume[1:], "--json")
+    assert finished.code == 0, finished.err
+    assert finished.json["status"] == "finished"
+
+
+def test_resume_takes_no_recipe(dlcli, workplace):
+    outcome = dlcli("train", "recipe.toml", "--resume", "blobs")
+    assert outcome.code == 2
+    assert "give neither a recipe nor" in outcome.err
+
+
+def test_evaluate(dlcli, workplace):
+    outcome = dlcli("evaluate", "blobs")
+    assert outcome.code == 0
+    assert "test, 30 rows" in outcome.out
+    summary = json.loads(Path("runs/blobs/0001/run.json").read_text())
+    assert dlcli("evaluate", "runs/blobs/0001", "--json").json["metrics"] == pytest.approx(summary["test"])
+    assert dlcli("evaluate", "blobs", "--split", "val", "--data", "blobs.h5", "--json").json["rows"] == 30
+
+
+def test_evaluate_an_unknown_run(dlcli, workplace):
+    outcome = dlcli("evaluate", "blob")
+    assert outcome.code == 2
+    assert "there is no run 'blob'; there are blobs" in outcome.err
+
+
+def test_runs(dlcli, workplace):
+    outcome = dlcli("runs", "blobs", "--sort", "best")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[1].split()[:3] == ["blobs/0001", "finished", "val_loss"]
+    assert dlcli("runs", "blobs", "--json").json["runs"][0]["epochs"] == 3
+    assert dlcli("runs", "none-such", "--json").json == {"runs": []}
+    assert dlcli("runs", "--sort", "size").code == 2
+
+
+def test_data_show(dlcli, workplace):
+    outcome = dlcli("data", "show", "blobs.h5")
+    assert outcome.code == 0
+    assert "train 120, val 30, test 30" in outcome.out
+    assert dlcli("data", "show", "blobs.h5", "--json").json["task"] == "multiclass"
+
+
+def test_data_check_leaves_with_3_where_training_would_refuse(dlcli, workplace, tmp_path):
+    assert dlcli("data", "check", "blobs.h5").code == 0
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(Path("blobs.h5").read_bytes())
+    with h5py.File(broken, "a") as file:
+        file["train/x"][3, 2] = np.nan
+    outcome = dlcli("data", "check", str(broken))
+    assert outcome.code == 3
+    assert "train/x" in outcome.out
+    assert dlcli("data", "check", str(broken), "--json").json["findings"][0]["level"] == "error"
+    assert dlcli("data", "check", str(broken), "--quiet") == (3, "", "")
+
+
+def test_a_missing_file_is_a_data_error(dlcli, workplace):
+    assert dlcli("data", "show", "none.h5").code == 3
+    assert dlcli("init", "none.h5", "-o", "other.toml").code == 3
+
+
+def test_schema_is_json_and_knows_components(dlcli, workplace):
+    outcome = dlcli("schema")
+    assert outcome.code == 0
+    assert outcome.json["$schema"]
+    assert "early_stopping" in outcome.out

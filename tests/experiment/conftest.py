@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlcli.plugins import Plugins, load_plugins
+
+DIGITS = Path(__file__).parents[2] / "recipes/digits/digits.h5"
+
+
+@pytest.fixture(scope="session")
+def plugins() -> Plugins:
+    torch.set_num_threads(1)
+    return load_plugins()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def recipe():
+    """A small recipe on the digits as a mapping; keyword arguments replace whole tables."""
+
+    def make(**tables):
+        base = {
+            "name": "small",
+            "data": {"path": str(DIGITS), "preprocess": ["standardize"]},
+            "model": {"architecture": "mlp", "hidden": [16]},
+            "train": {"epochs": 3, "optimizer": {"name": "adam", "lr": 3e-3}},
+        }
+        return {**base, **tables}
+
+    return make

@@ -1,0 +1,35 @@
+"""Trains in forked children that can be killed: torch is imported once, so that a kill test takes seconds.
+
+Reads one JSON list of arguments for `dlcli.experiment.train.train` a line, prints `pid <number>` and `exit <status>`.
+"""
+
+import json
+import os
+import sys
+
+import torch
+
+from dlcli.errors import DlcliError
+from dlcli.experiment.train import train
+from dlcli.plugins import load_plugins
+
+torch.set_num_threads(1)
+# Everything that a first training imports, so that a child spends its time training.
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+plugins = load_plugins()
+for entry in plugins.registry.entries():
+    plugins.registry.load(entry)
+print("ready", flush=True)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        arguments = json.loads(line)
+        os.chdir(arguments.pop("folder"))
+        try:
+            train(plugins=plugins, **arguments)
+        except DlcliError as error:
+            print(f"error {error}", flush=True)
+            os._exit(1)
+        os._exit(0)
+    print(f"pid {child}", flush=True)
+    print(f"exit {os.waitpid(child, 0)[1]}", flush=True)

@@ -1,0 +1,139 @@
+"""A run killed with SIGKILL at any moment and resumed ends with the bits of one that was never interrupted."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+DIGITS = Path(__file__).parents[2] / "recipes/digits/digits.h5"
+RECIPE = """
+name = "killed"
+seed = 3
+[data]
+path = "{data}"
+preprocess = ["standardize"]
+[model]
+architecture = "mlp"
+hidden = [64, 64]
+norm = "batch"
+dropout = 0.2
+[train]
+epochs = 40
+optimizer = {{ name = "adamw", lr = 3e-3 }}
+schedule = {{ name = "cosine_restarts", warmup_epochs = 1, period_epochs = 5 }}
+keep_checkpoints = {{ best = 2, last = 1 }}
+{checkpoints}
+[[regularizers]]
+name = "l2"
+[[regularizers]]
+name = "early_stopping"
+patience = 30
+"""
+
+
+class Trainer:
+    """Starts trainings in killable children of one process."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "fork_server.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DLCLI_PLUGINS": ""},
+        )
+        assert self._line() == "ready"
+
+    def _line(self) -> str:
+        return self.process.stdout.readline().strip()
+
+    def start(self, folder: Path, **arguments: object) -> int:
+        self.process.stdin.write(json.dumps({"folder": str(folder), **arguments}) + "\n")
+        self.process.stdin.flush()
+        kind, _, pid = self._line().partition(" ")
+        assert kind == "pid"
+        return int(pid)
+
+    def kill(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it had ended by itself
+            os.kill(pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        kind, _, status = self._line().partition(" ")
+        assert kind == "exit", f"{kind} {status}"
+        return int(status)
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    trainer = Trainer()
+    yield trainer
+    trainer.process.stdin.close()
+    trainer.process.wait()
+    trainer.process.stdout.close()
+
+
+def outcome(run: Path) -> dict[str, object]:
+    """Everything that must not depend on interruptions: tensors as bytes, history and summary without times."""
+    found: dict[str, object] = {}
+    for file in sorted(run.rglob("*.safetensors")):
+        name = str(file.relative_to(run))
+        found |= {f"{name}:{key}": tensor.numpy().tobytes() for key, tensor in load_file(file).items()}
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    found["history"] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    facts = json.loads((run / "run.json").read_text())
+    timeless = {"status", "epochs", "best_epoch", "best_score", "selected_epoch", "stopped", "train", "val", "test"}
+    found["run"] = {key: facts[key] for key in timeless}
+    return found
+
+
+@pytest.mark.parametrize("checkpoints", ["checkpoint_seconds = 0", ""], ids=["every-epoch", "default"])
+def test_ten_kills_change_nothing(trainer, tmp_path, checkpoints):
+    (tmp_path / "killed.toml").write_text(RECIPE.format(data=DIGITS, checkpoints=checkpoints))
+    start = time.monotonic()
+    trainer.start(tmp_path, recipe="killed.toml", runs="whole")
+    assert trainer.wait() == 0
+    duration = time.monotonic() - start
+    whole = outcome(tmp_path / "whole/killed/0001")
+    moments = random.Random(len(checkpoints))
+    killed = 0
+    for number in range(1, 11):
+        run = tmp_path / f"parts/killed/{number:04d}"
+        pid = trainer.start(tmp_path, recipe="killed.toml", runs="parts")
+        while not (run / "run.json").exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, duration))
+        trainer.kill(pid)
+        killed += trainer.wait() == signal.SIGKILL
+        trainer.start(tmp_path, resume=str(run), runs="parts")
+        assert trainer.wait() == 0
+        assert outcome(run) == whole
+    assert killed >= 5, "most trainings ended before they were killed: the test proved nothing"
+
+
+def test_many_kills_of_one_run_change_nothing(trainer, tmp_path):
+    (tmp_path / "killed.toml").write_text(RECIPE.format(data=DIGITS, checkpoints="checkpoint_seconds = 0"))
+    trainer.start(tmp_path, recipe="killed.toml", runs="whole")
+    assert trainer.wait() == 0
+    moments = random.Random(5)
+    arguments: dict[str, object] = {"recipe": "killed.toml"}
+    run = tmp_path / "parts/killed/0001"
+    for _ in range(6):
+        pid = trainer.start(tmp_path, runs="parts", **arguments)
+        while not (run / "run.json").exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0.02, 0.25))
+        trainer.kill(pid)
+        trainer.wait()
+        arguments = {"resume": str(run)}
+    trainer.start(tmp_path, runs="parts", **arguments)
+    assert trainer.wait() == 0
+    assert outcome(run) == outcome(tmp_path / "whole/killed/0001")

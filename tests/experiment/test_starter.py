@@ -1,0 +1,170 @@
+"""Starter recipes: what they say of each kind of dataset, and that each one loads and builds."""
+
+import tomllib
+
+import h5py
+import numpy as np
+import pytest
+
+from dlcli.errors import DataError, UsageError
+from dlcli.experiment.build import build
+from dlcli.experiment.starter import starter_recipe, write_starter
+from dlcli.plugins import load_plugins
+from dlcli.recipe.load import load_recipe
+
+ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLCLI_PLUGINS", "")
+        return load_plugins()
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Return a function that writes a dataset: `x` and `y` rows by split, and attributes of `y`."""
+    generator = np.random.default_rng(0)
+
+    def make(shape, target, *, dtype="float32", splits=("train", "val", "test"), name="my data.h5", rows=ROWS, **attrs):
+        path = tmp_path / name
+        with h5py.File(path, "w") as file:
+            for split in splits:
+                group = file.create_group(split) if split else file
+                group["x"] = (generator.random((rows, *shape)) * 255).astype(dtype)
+                group["y"] = target(rows)
+                group["y"].attrs.update(attrs)
+        return path
+
+    return make
+
+
+def classes(count):
+    return lambda rows: (np.arange(rows) % count).astype("int64")
+
+
+def numbers(*shape):
+    return lambda rows: np.linspace(0, 1, rows * int(np.prod(shape)), dtype="float32").reshape(rows, *shape)
+
+
+def labels(rows):
+    return (np.arange(rows * 3).reshape(rows, 3) % 2).astype("uint8")
+
+
+CASES = {
+    "features": (((5,), classes(3)), {"classes": ["a", "b", "c"]}, "mlp", "cross_entropy", ["accuracy", "ece"]),
+    "two classes": (((5,), classes(2)), {"classes": ["no", "yes"]}, "mlp", "binary_cross_entropy", ["accuracy", "ece"]),
+    "labels": (((5,), labels), {"classes": ["a", "b", "c"]}, "mlp", "binary_cross_entropy", ["accuracy", "ece"]),
+    "regression": (((5,), numbers()), {}, "mlp", "mse", ["rmse", "mae", "r2"]),
+    "two targets": (((5,), numbers(2)), {}, "mlp", "mse", ["rmse", "mae", "r2"]),
+    "small image": (((8, 8), classes(3)), {"classes": ["a", "b", "c"]}, "mlp", "cross_entropy", ["accuracy", "ece"]),
+    "image": (((12, 12), classes(3)), {"classes": ["a", "b", "c"]}, "cnn", "cross_entropy", ["accuracy", "ece"]),
+    "colours": (((14, 12, 3), classes(3)), {"classes": ["a", "b", "c"]}, "cnn", "cross_entropy", ["accuracy", "ece"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_kind_of_dataset_gets_a_recipe_that_builds(dataset, plugins, tmp_path, case):
+    (shape, target), attributes, architecture, loss, metrics = CASES[case]
+    image = {"dtype": "uint8"} if len(shape) > 1 else {}
+    path = dataset(shape, target, **image, **attributes)
+    if len(shape) > 1:
+        with h5py.File(path, "a") as file:
+            for split in file:
+                file[split]["x"].attrs["kind"] = "image"
+    recipe = tmp_path / "recipe.toml"
+    write_starter(path, recipe, plugins=plugins)
+    table = tomllib.loads(recipe.read_text())
+    assert table["model"]["architecture"] == architecture
+    assert table["train"]["loss"] == loss
+    assert table["train"]["metrics"] == metrics
+    assert table["data"]["preprocess"] == ["standardize"]
+    assert "split" not in table["data"]
+    preflight = build(recipe, plugins=plugins)
+    assert preflight.parameters > 0
+    assert preflight.steps_per_epoch >= ROWS // 16
+
+
+def test_every_key_has_a_comment(dataset, plugins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = starter_recipe(dataset((5,), classes(3), classes=["a", "b", "c"]), plugins.registry)
+    keys = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
+    assert len(keys) >= 15
+    assert [line for line in keys if "  # " not in line] == []
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_comments_say_what_is_in_the_file(dataset, plugins):
+    text = starter_recipe(dataset((5,), classes(3), classes=["cat", "dog", "emu"]), plugins.registry)
+    assert "# A first recipe for my data.h5" in text
+    assert "# x: input, features 5, float32" in text
+    assert "# 3 classes: cat, dog, emu" in text
+
+
+def test_rare_classes_are_pointed_out(dataset, plugins):
+    rare = dataset((5,), lambda rows: (np.arange(rows) < 3).astype("int64"), classes=["no", "yes"])
+    assert "# Classes are out of balance (3 to 57 rows)" in starter_recipe(rare, plugins.registry)
+
+
+def test_splits_are_asked_for_where_the_file_has_none(dataset, plugins, tmp_path):
+    def split(path):
+        recipe = tmp_path / "recipe.toml"
+        write_starter(path, recipe, plugins=plugins, force=True)
+        load_recipe(recipe, plugins.registry)
+        return tomllib.loads(recipe.read_text())["data"]["split"]
+
+    names = {"classes": ["a", "b", "c"]}
+    flat = dataset((5,), classes(3), splits=("",), **names)
+    assert split(flat) == {"val": 0.2, "test": 0.2, "stratify": True}
+    no_val = dataset((5,), classes(3), splits=("train", "test"), **names)
+    assert split(no_val) == {"val": 0.2, "stratify": True}
+    numbers_only = dataset((5,), numbers(), splits=("train",))
+    assert split(numbers_only) == {"val": 0.2, "stratify": False}
+
+
+@pytest.mark.parametrize(
+    ("target", "task"), [(classes(2), "binary"), (classes(5), "multiclass"), (labels, "multilabel")]
+)
+def test_integers_without_classes_are_guessed_and_the_guess_is_told(dataset, plugins, tmp_path, target, task):
+    recipe = tmp_path / "recipe.toml"
+    write_starter(dataset((5,), target), recipe, plugins=plugins)
+    text = recipe.read_text()
+    assert tomllib.loads(text)["data"]["task"] == task
+    assert "a guess, since the target is integers without `classes`" in text
+    assert build(recipe, plugins=plugins).task == task
+
+
+def test_the_path_is_relative_to_the_recipe(dataset, plugins, tmp_path, monkeypatch):
+    path = dataset((5,), numbers())
+    (tmp_path / "recipes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_starter(path.relative_to(tmp_path), tmp_path / "recipes" / "first.toml", plugins=plugins)
+    recipe = tomllib.loads((tmp_path / "recipes" / "first.toml").read_text())
+    assert recipe["data"]["path"] == "../my data.h5"
+    assert recipe["name"] == "my-data"
+    assert build(tmp_path / "recipes" / "first.toml", plugins=plugins).task == "regression"
+
+
+def test_a_recipe_that_is_there_is_kept_unless_forced(dataset, plugins, tmp_path):
+    path, recipe = dataset((5,), numbers()), tmp_path / "recipe.toml"
+    recipe.write_text("# mine")
+    with pytest.raises(UsageError, match=r"recipe.toml is there already: give another file with --output, or --force"):
+        write_starter(path, recipe, plugins=plugins)
+    assert recipe.read_text() == "# mine"
+    write_starter(path, recipe, plugins=plugins, force=True)
+    assert recipe.read_text() != "# mine"
+
+
+def test_a_file_without_a_plain_target_is_refused_with_the_reason(tmp_path, plugins):
+    path = tmp_path / "odd.h5"
+    with h5py.File(path, "w") as file:
+        file["train/a"] = np.zeros((4, 2))
+        file["train/b"] = np.zeros((4, 3))
+    with pytest.raises(DataError, match=r"no recipe can be written for it yet:\n.*which dataset is the target"):
+        starter_recipe(path, plugins.registry)
+
+
+def test_a_missing_file_is_refused(tmp_path, plugins):
+    with pytest.raises(DataError, match="missing.h5"):
+        starter_recipe(tmp_path / "missing.h5", plugins.registry)
