@@ -8,6 +8,7 @@ from pathlib import Path
 from dlcli.data.finding import Finding, error
 from dlcli.data.stored import StoredField
 
+_MACHINE = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 
 
@@ -18,7 +19,7 @@ def available_memory() -> int | None:
         Bytes; all of the machine's memory where no more is known; None where not even that is.
     """
     if sys.platform.startswith("linux"):
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in _MACHINE.read_text().splitlines())
         free = int(lines["MemAvailable"].split()[0]) * 1024
         limit, used = _GROUP / "memory.max", _GROUP / "memory.current"
         if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":

@@ -1,6 +1,6 @@
 """What is installed: the list of components, a component's page, a fresh package."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 
 def list_view(rows: Sequence["ComponentRow"]) -> RenderableType:
-    """Return one row a component; the kind stands only where it changes."""
+    """Return one line a component, under the name of its kind; a page has what does not fit there."""
+    if not rows:
+        return Text("no components of this kind are installed")
     table = plain_table()
-    table.add_column("kind", style="bold")
-    table.add_column("name", style="cyan", overflow="fold")
-    table.add_column("package", overflow="fold")
-    table.add_column("what it is for", overflow="fold")
-    before = ""
+    table.add_column("component", no_wrap=True)
+    table.add_column("package", no_wrap=True)
+    table.add_column("what it is for", no_wrap=True, overflow="ellipsis", ratio=1)
+    kind = ""
     for row in rows:
-        kind = "" if row.kind == before else row.kind
-        table.add_row(kind, row.name, f"{row.distribution} {row.version}", Text(row.summary))
-        before = row.kind
-    return table if rows else Text("no components of this kind are installed")
+        if row.kind != kind:
+            kind = row.kind
+            table.add_row(Text(kind, style="bold"))
+        table.add_row(Text(f"  {row.name}", style="cyan"), f"{row.distribution} {row.version}", Text(row.summary))
+    return table
 
 
 def page_view(page: "ComponentPage") -> RenderableType:
@@ -35,17 +37,35 @@ def page_view(page: "ComponentPage") -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((page.name, "bold cyan"), f"  {page.kind} of {page.distribution} {page.version}"),
         "",
-        Padding(Text(page.documentation), (0, 0, 0, 2)),
-        "",
+        *(Padding(Text(text), (0, 0, 0, indent)) for indent, text in reflowed(page.documentation)),
     ]
     if page.parameters:
-        parts += [Text("Parameters", style="bold"), *map(_parameter, page.parameters), ""]
-    else:
-        parts += [Text("No parameters"), ""]
+        parts += ["", Text("Parameters", style="bold"), *map(_parameter, page.parameters)]
     if any(parameter.per_member for parameter in page.parameters):
-        parts += [Text("* may differ between members that train together", style="dim"), ""]
+        parts.append(Text("  * may differ between members that train together", style="dim"))
     snippet = Syntax(page.snippet.rstrip(), "toml", theme="ansi_dark", background_color="default")
-    return Group(*parts, Text("In a recipe", style="bold"), Padding(snippet, (0, 0, 0, 2)))
+    return Group(*parts, "", Text("In a recipe", style="bold"), Padding(snippet, (0, 0, 0, 2)))
+
+
+def reflowed(documentation: str) -> Iterator[tuple[int, str]]:
+    """Yield a docstring's paragraphs and items with their indentation, each in one line to be folded anew.
+
+    Sections that the list of parameters stands for, and those for callers from Python, are left out.
+    """
+    for block in documentation.split("\n\n"):
+        lines = block.splitlines()
+        if lines[0] in ("Args:", "Raises:"):
+            continue
+        items: list[tuple[int, str]] = []
+        for text in lines:
+            indent = len(text) - len(text.lstrip())
+            # A line of an item that goes on is indented deeper than the item; a paragraph has no items.
+            if items and not lines[0].endswith(":") or (items and indent > max(items[-1][0], 4)):
+                items[-1] = (items[-1][0], f"{items[-1][1]} {text.strip()}")
+            else:
+                items.append((indent, text.strip()))
+        yield from items
+        yield 0, ""
 
 
 def _parameter(parameter: "ParameterRow") -> RenderableType:
@@ -56,16 +76,14 @@ def _parameter(parameter: "ParameterRow") -> RenderableType:
 
 
 def _plain(value: object) -> str:
-    """Return a default as a recipe would have it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
+    """Return a default as a recipe would have it; a component that has its own defaults by its name."""
+    if isinstance(value, dict):
+        if set(value) == {"name"}:
+            return _plain(value["name"])
+        return f"{{ {', '.join(f'{key} = {_plain(item)}' for key, item in value.items())} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_plain, value))}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_plain(item)}' for key, item in value.items())} }}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def package_view(written: Sequence[Path]) -> RenderableType:

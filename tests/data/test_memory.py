@@ -15,13 +15,16 @@ def test_available_memory_is_plausible() -> None:
     assert 2**20 < available <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="control groups are Linux's")
-def test_limit_of_the_control_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_on_linux_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("dlcli.data.memory._MACHINE", tmp_path / "meminfo")
     monkeypatch.setattr("dlcli.data.memory._GROUP", tmp_path)
+    (tmp_path / "meminfo").write_text("MemTotal:  99 kB\nMemAvailable:  20 kB\n")
+    assert available_memory() == 20480
     (tmp_path / "memory.current").write_text("9000\n")
     (tmp_path / "memory.stat").write_text("anon 100\ninactive_file 2000\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert (available_memory() or 0) > 2**20
+    assert available_memory() == 20480
     (tmp_path / "memory.max").write_text("10000\n")
     assert available_memory() == 3000
     (tmp_path / "memory.max").write_text("1000\n")

@@ -4,6 +4,7 @@ import shutil
 import signal
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -14,7 +15,10 @@ from sklearn.metrics import accuracy_score, log_loss
 from dlcli.errors import DataError, RecipeError, StorageError, TrainingError, UsageError
 from dlcli.experiment.evaluate import evaluate
 from dlcli.experiment.load import load
+from dlcli.experiment.prepare import prepare
 from dlcli.experiment.train import train
+from dlcli.experiment.warm_start import warm_start
+from dlcli.recipe.load import load_recipe
 from dlcli.report.plain import QuietDisplay
 
 DIGITS = Path(__file__).parents[2] / "recipes/digits/digits.h5"
@@ -207,11 +211,15 @@ def test_starting_from_a_run_takes_what_fits_and_lists_the_rest(folder, plugins,
     assert not torch.equal(before["network.head.weight"], after["network.head.weight"])
     with pytest.raises(UsageError, match=r"train.freeze = 'nothing.\*' matches no parameter; write globs over"):
         train(recipe(), freeze="nothing.*", plugins=plugins)
-    with pytest.raises(UsageError, match="no tensor of the earlier run fits this network"):
-        train(recipe(model={"architecture": "cnn", "channels": [4], "hidden": []}), start_from="small", plugins=plugins)
-    # A resolved recipe with a start reruns, and a resumed one does not need the earlier run any more.
+    # A resumed run does not need the earlier one any more.
     shutil.rmtree(first.run)
     assert dict(train(resume=second.run, plugins=plugins).test) == dict(second.test)
+
+
+def test_a_start_that_fits_nowhere_is_refused(plugins, recipe):
+    member = prepare(load_recipe(recipe(), plugins.registry), plugins.registry).member
+    with pytest.raises(UsageError, match="no tensor of the earlier run fits this network: it has weight, bias…"):
+        warm_start(member, SimpleNamespace(network=torch.nn.Linear(3, 3)))
 
 
 def test_divergence_fails_the_run_and_keeps_the_model_so_far(folder, plugins, recipe):
