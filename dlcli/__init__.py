@@ -56,6 +56,10 @@ if TYPE_CHECKING:
     from dlcli.contracts.task import probabilities as probabilities
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import PluginError as PluginError
+    from dlcli.experiment.build import build as build
+    from dlcli.experiment.evaluate import evaluate as evaluate
+    from dlcli.experiment.load import load as load
+    from dlcli.experiment.train import train as train
     from dlcli.hookspecs import hookimpl as hookimpl
     from dlcli.layers.block import AffineBlock as AffineBlock
     from dlcli.layers.dropout import Dropout as Dropout
@@ -99,6 +103,10 @@ _WHERE = {
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
     "errors": ("DlcliError", "PluginError"),
+    "experiment.build": ("build",),
+    "experiment.evaluate": ("evaluate",),
+    "experiment.load": ("load",),
+    "experiment.train": ("train",),
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.dropout": ("Dropout",),

@@ -21,7 +21,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         path: What was being written.
 
     Yields:
-        Nothing.
+        None: The block runs.
 
     Raises:
         StorageError: The system refused to write: full disk, read-only folder, missing rights.

@@ -182,16 +182,17 @@ class Registry:
 
         Raises:
             ValueError: There is no such component (also pydantic's ValidationError, for its parameters).
+            PluginError: Its class cannot be imported.
         """
         table = {"name": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
         name = table.pop("name", None)
         if not isinstance(name, str):
             raise ValueError(f'a table for {a(kind)} needs its name, such as {{ name = "…" }}')
         try:
-            component = self.load(self.find(kind, name))
+            entry = self.find(kind, name)
         except PluginError as error:
             raise ValueError(str(error)) from error
-        return component.model_validate(table, context={"registry": self})
+        return self.load(entry).model_validate(table, context={"registry": self})
 
     def component(self, kind: "type[C]", value: object) -> "C":
         """Resolve as `resolve` does, typed: `registry.component(Loss, "mse")`.

@@ -17,6 +17,7 @@ from dlcli.experiment.prepare import prepare
 from dlcli.experiment.train import check_extras
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
+from dlcli.recipe.overrides import Override
 from dlcli.training.device import choose_device
 from dlcli.training.network import build_network, seed_epoch
 from dlcli.training.step import Step
@@ -110,7 +111,7 @@ def build(
         TrainingError: The first batch gives no finite loss.
     """
     plugins = plugins or load_plugins()
-    extra = [f'train.device="{device}"'] if device else []
+    extra = [Override("train.device", ("train", "device"), device)] if device else []
     source = recipe if isinstance(recipe, Mapping) else Path(recipe)
     checked = load_recipe(source, plugins.registry, [*overrides, *extra])
     check_extras(checked)

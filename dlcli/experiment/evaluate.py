@@ -86,7 +86,7 @@ def evaluate(
     if data is not None:
         own = {"path": str(Path(data).resolve()), "fingerprint": None}
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=own)})
-    dataset = read_data(recipe)
+    dataset = read_data(recipe, complete=data is None)
     path = Path(recipe.data.path)
     _check_fields(model, dataset, path)
     if split != ALL and split not in dataset.splits:

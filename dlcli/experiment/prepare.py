@@ -55,8 +55,15 @@ class Prepared:
     member: Member
 
 
-def read_data(recipe: Recipe) -> Dataset:
+def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
     """Read the dataset that a recipe names.
+
+    Args:
+        recipe: A checked recipe.
+        complete: Whether splits that the file lacks are made; without, a file without splits is all `test`.
+
+    Returns:
+        The dataset.
 
     Raises:
         DataError: It cannot be used, or is not the one that the recipe was resolved with.
@@ -80,6 +87,7 @@ def read_data(recipe: Recipe) -> Dataset:
         test=data.split.test,
         stratify=data.split.stratify,
         seed=recipe.seed,
+        complete=complete,
     )
 
 

@@ -14,6 +14,7 @@ from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
 from dlcli.recipe.load import load_recipe
+from dlcli.recipe.overrides import Override
 from dlcli.recipe.resolved import resolve
 from dlcli.training.checkpoint import read_tensors
 
@@ -21,7 +22,7 @@ MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "train.start_from:
 """Differences that a run survives: paths in it are relative, and the fingerprint says whether data is the same."""
 
 
-def reopen(run: RunDirectory, overrides: Sequence[str], plugins: Plugins) -> Execution:
+def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plugins) -> Execution:
     """Prepare a run to go on.
 
     Args:

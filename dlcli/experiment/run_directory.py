@@ -42,6 +42,9 @@ class RunDirectory:
     def read(self) -> dict[str, Any]:
         """Return `run.json`.
 
+        Returns:
+            Its entries.
+
         Raises:
             DataError: It is missing or damaged, or of another format.
         """

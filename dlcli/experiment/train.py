@@ -22,6 +22,7 @@ from dlcli.experiment.warm_start import WarmStart, frozen_parameters, warm_start
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import Recipe
+from dlcli.recipe.overrides import Override
 from dlcli.report.display import Display
 from dlcli.report.plain import QuietDisplay
 from dlcli.training.device import choose_device
@@ -78,13 +79,12 @@ def train(
     return execute(execution, display or QuietDisplay(), plugins)
 
 
-def _as_overrides(flags: Mapping[str, str]) -> list[str]:
-    """Write flags as overrides; quoted, so that a name like 007 stays a text."""
-    return [f'{key}="{value}"' for key, value in flags.items()]
+def _as_overrides(flags: Mapping[str, str]) -> list[Override]:
+    return [Override(key, tuple(key.split(".")), value) for key, value in flags.items()]
 
 
 def _begin(
-    source: str | Path | Mapping[str, Any] | None, overrides: Sequence[str], runs: Path, plugins: Plugins
+    source: str | Path | Mapping[str, Any] | None, overrides: Sequence[str | Override], runs: Path, plugins: Plugins
 ) -> Execution:
     if source is None:
         raise UsageError("there is nothing to train: give a recipe, or a run to resume")
@@ -120,6 +120,9 @@ def _changed(prepared: Prepared, *, start_from: str | None = None, **member: Any
 
 def check_extras(recipe: Recipe) -> None:
     """Refuse a recipe that asks for an optional package that is not installed.
+
+    Args:
+        recipe: A checked recipe.
 
     Raises:
         PluginError: It is not; says what to install.

@@ -28,6 +28,11 @@ class AffineBlock(nn.Sequential):
         As the affine map takes; (…, width, …) comes out, dtype and device kept.
     """
 
+    affine: nn.Module
+    normalization: nn.Module
+    activation: nn.Module
+    dropout: Dropout
+
     def __init__(
         self,
         affine: Callable[[int, bool], nn.Module],
@@ -50,8 +55,10 @@ class AffineBlock(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pass through the parts; those that do nothing are not called, which a small network's step would notice."""
-        x = self.affine(input)
+        x: Tensor = self.affine(input)
         if type(self.normalization) is not nn.Identity:
             x = self.normalization(x)
         x = self.activation(x)
-        return self.dropout(x) if self.training and self.dropout.active else x
+        if self.training and self.dropout.active:
+            x = self.dropout(x)
+        return x

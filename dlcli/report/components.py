@@ -1,18 +1,21 @@
 """What is installed: the list of components, a component's page, a fresh package."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.text import Text
 
 from dlcli.report.layout import line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
+
+SECTION = re.compile(r"[A-Z]\w*:")
+"""Head of a section of a docstring, such as `Shape:`."""
 
 
 def list_view(rows: Sequence["ComponentRow"]) -> RenderableType:
@@ -22,13 +25,15 @@ def list_view(rows: Sequence["ComponentRow"]) -> RenderableType:
     table = plain_table()
     table.add_column("component", no_wrap=True)
     table.add_column("package", no_wrap=True)
-    table.add_column("what it is for", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("what it is for")
     kind = ""
     for row in rows:
         if row.kind != kind:
             kind = row.kind
             table.add_row(Text(kind, style="bold"))
-        table.add_row(Text(f"  {row.name}", style="cyan"), f"{row.distribution} {row.version}", Text(row.summary))
+        # Only this text is cut where the terminal is narrow, so it must be the text and not the column.
+        summary = Text(row.summary, no_wrap=True, overflow="ellipsis")
+        table.add_row(Text(f"  {row.name}", style="cyan"), f"{row.distribution} {row.version}", summary)
     return table
 
 
@@ -36,15 +41,18 @@ def page_view(page: "ComponentPage") -> RenderableType:
     """Return a component's page: documentation, parameters, and how a recipe names it."""
     parts: list[RenderableType] = [
         Text.assemble((page.name, "bold cyan"), f"  {page.kind} of {page.distribution} {page.version}"),
-        "",
-        *(Padding(Text(text), (0, 0, 0, indent)) for indent, text in reflowed(page.documentation)),
+        *(_indented(indent, Text(text)) if text else "" for indent, text in reflowed(page.documentation)),
     ]
     if page.parameters:
         parts += ["", Text("Parameters", style="bold"), *map(_parameter, page.parameters)]
     if any(parameter.per_member for parameter in page.parameters):
         parts.append(Text("  * may differ between members that train together", style="dim"))
-    snippet = Syntax(page.snippet.rstrip(), "toml", theme="ansi_dark", background_color="default")
-    return Group(*parts, "", Text("In a recipe", style="bold"), Padding(snippet, (0, 0, 0, 2)))
+    snippet = Text(page.snippet.rstrip(), no_wrap=True, overflow="ignore")
+    return Group(*parts, "", Text("In a recipe", style="bold"), "", snippet)
+
+
+def _indented(columns: int, content: RenderableType) -> Padding:
+    return Padding(content, (0, 0, 0, columns), expand=False)
 
 
 def reflowed(documentation: str) -> Iterator[tuple[int, str]]:
@@ -56,23 +64,24 @@ def reflowed(documentation: str) -> Iterator[tuple[int, str]]:
         lines = block.splitlines()
         if lines[0] in ("Args:", "Raises:"):
             continue
+        is_section = SECTION.fullmatch(lines[0]) is not None
         items: list[tuple[int, str]] = []
         for text in lines:
             indent = len(text) - len(text.lstrip())
-            # A line of an item that goes on is indented deeper than the item; a paragraph has no items.
-            if items and not lines[0].endswith(":") or (items and indent > max(items[-1][0], 4)):
+            # A section has items, whose further lines are indented deeper; a paragraph is one item.
+            if items and (not is_section or indent > max(items[-1][0], 4)):
                 items[-1] = (items[-1][0], f"{items[-1][1]} {text.strip()}")
             else:
                 items.append((indent, text.strip()))
-        yield from items
         yield 0, ""
+        yield from items
 
 
 def _parameter(parameter: "ParameterRow") -> RenderableType:
     star = "*" if parameter.per_member else ""
     default = "required" if parameter.default is None else f"default {_plain(parameter.default)}"
     head = Text.assemble((f"{parameter.name}{star}", "cyan"), f"  {parameter.allowed}; ", (default, "dim"))
-    return Padding(Group(head, Padding(Text(parameter.description), (0, 0, 0, 2))), (0, 0, 0, 2))
+    return Group(_indented(2, head), _indented(4, Text(parameter.description)))
 
 
 def _plain(value: object) -> str:

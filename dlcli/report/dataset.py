@@ -51,10 +51,10 @@ def fields_table(fields: Sequence["FieldDescription"]) -> Table:
     table.add_column("min", justify="right")
     table.add_column("mean", justify="right")
     table.add_column("max", justify="right")
-    table.add_column("stored", overflow="fold")
+    table.add_column("chunks", overflow="fold")
     for field in fields:
         role = f"{field.role} of {field.of}" if field.of else field.role or "not used"
-        chunks = f"{field.chunks[0]:,}-row chunks" if field.chunks else "contiguous"
+        chunks = f"{field.chunks[0]:,} rows" if field.chunks else "none"
         stored = f"{chunks}, {field.compression}" if field.compression else chunks
         figures = [_extreme(field.minimum), number(field.mean), _extreme(field.maximum)]
         table.add_row(field.name, role, field.kind or "–", shape(field.shape), field.dtype, *figures, stored)

@@ -37,7 +37,8 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
             f"{preflight.loss} {number(preflight.loss_value)} on the first batch, before training",
         ),
     ]
-    parts += regularized_lines(preflight.regularized)
+    if preflight.regularized:
+        parts += ["", regularized_table(preflight.regularized)]
     parts += [line("note", note, style="yellow") for note in preflight.notes]
     return Group(*parts)
 
@@ -71,6 +72,11 @@ def layer_table(layers: Sequence["LayerRow"], parameters: int) -> Table:
     return table
 
 
-def regularized_lines(regularized: Mapping[str, Sequence[str]]) -> list[RenderableType]:
-    """Return one line a regularizer, naming the parameters that it acts on."""
-    return [line(name, f"  acts on {', '.join(names) or 'no parameters'}") for name, names in regularized.items()]
+def regularized_table(regularized: Mapping[str, Sequence[str]]) -> Table:
+    """Return one row a regularizer with the parameters that it acts on."""
+    table = plain_table()
+    table.add_column("regularizer")
+    table.add_column("acts on", overflow="fold")
+    for name, names in regularized.items():
+        table.add_row(name, ", ".join(names) or "no parameters")
+    return table

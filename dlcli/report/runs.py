@@ -32,12 +32,14 @@ def runs_view(rows: Sequence["RunRow"], root: Path) -> RenderableType:
     table.add_column("run", overflow="fold")
     table.add_column("status")
     table.add_column("best", overflow="fold")
-    table.add_column("epochs", justify="right")
+    table.add_column("best epoch", justify="right")
     table.add_column("time", justify="right")
     table.add_column("when")
     for row in rows:
         best = "–" if row.best_score is None else f"{row.monitor} {number(row.best_score)}"
-        epochs = "–" if row.epochs is None else f"{row.best_epoch}/{row.epochs}" if row.best_epoch else str(row.epochs)
+        epochs = (
+            "–" if row.epochs is None else f"{row.best_epoch} of {row.epochs}" if row.best_epoch else str(row.epochs)
+        )
         status = Text(row.status, style=STYLES.get(row.status, "magenta"))
         name = f"{row.name}/{row.run.name}"
         table.add_row(name, status, best, epochs, duration(row.seconds), moment(row.started))

@@ -122,6 +122,9 @@ class Checkpoints:
     def read(self) -> State | None:
         """Return the latest state to go on from; None where there is none.
 
+        Returns:
+            The state, on the CPU.
+
         Raises:
             DataError: A file of the checkpoint is damaged.
         """
@@ -152,6 +155,12 @@ def rank(history: History) -> list[int]:
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return an optimizer's tensors by `<parameter index>.<name>`.
 
+    Args:
+        optimizer: Any of torch's.
+
+    Returns:
+        Its tensors, not copied.
+
     Raises:
         TypeError: It keeps something that is no tensor, which a checkpoint cannot hold.
     """
@@ -177,6 +186,12 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its tensors by name, on the CPU.
 
     Raises:
         DataError: It is missing or damaged.

@@ -177,3 +177,46 @@ def test_schema_is_json_and_knows_components(dlcli, workplace):
     assert outcome.code == 0
     assert outcome.json["$schema"]
     assert "early_stopping" in outcome.out
+
+
+def test_plugins_list(dlcli):
+    outcome = dlcli("plugins", "list")
+    assert outcome.code == 0
+    assert "mlp" in outcome.out
+    assert "early_stopping" in outcome.out
+    losses = dlcli("plugins", "list", "--kind", "loss", "--json").json["components"]
+    assert {loss["kind"] for loss in losses} == {"loss"}
+    assert dlcli("plugins", "list", "--kind", "los").code == 2
+
+
+def test_plugins_show(dlcli):
+    outcome = dlcli("plugins", "show", "early_stopping")
+    assert outcome.code == 0
+    assert "patience" in outcome.out
+    assert "[[regularizers]]" in outcome.out
+    assert dlcli("plugins", "show", "mlp", "--json").json["kind"] == "architecture"
+
+
+def test_plugins_show_of_an_unknown_component(dlcli):
+    outcome = dlcli("plugins", "show", "mlpp")
+    assert outcome.code == 4
+    assert "unknown component 'mlpp'; did you mean 'mlp'?" in outcome.err
+
+
+def test_plugins_doctor(dlcli, install):
+    assert dlcli("plugins", "doctor").code == 0
+    install("dlcli-broken", "import no_such_module")
+    outcome = dlcli("plugins", "doctor")
+    assert outcome.code == 4
+    assert "broken  dlcli-broken 1.2 (dlcli_broken)" in outcome.out
+    assert "no_such_module" in outcome.out
+    assert dlcli("plugins", "doctor", "--json").json["plugins"][0]["healthy"] is False
+
+
+def test_plugins_new(dlcli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = dlcli("plugins", "new", "audio")
+    assert outcome.code == 0
+    assert "pip install -e 'dlcli-audio[dev]' && pytest dlcli-audio" in outcome.out
+    assert (tmp_path / "dlcli-audio" / "pyproject.toml").exists()
+    assert dlcli("plugins", "new", "audio", "-q").code == 2

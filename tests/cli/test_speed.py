@@ -53,7 +53,13 @@ def complete(line: str, cwd) -> tuple[list[str], list[str]]:
 
 @pytest.fixture
 def workplace(tmp_path):
-    for path in ("recipe.toml", "pyproject.toml", "recipes/digits/mlp.toml", "recipes/notes.txt", "runs/a/0001/recipe.toml"):
+    for path in (
+        "recipe.toml",
+        "pyproject.toml",
+        "recipes/digits/mlp.toml",
+        "recipes/notes.txt",
+        "runs/a/0001/recipe.toml",
+    ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("")
     (tmp_path / "runs/a/0002").mkdir()

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,17 @@ def test_a_place_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write .*dlcli-waves"):
         write_plugin("waves", tmp_path / "file")
+
+
+def test_the_authors_guide_shows_what_is_written(tmp_path):
+    guide = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    assert "dlcli plugins new waves\n" in guide
+    files = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in write_plugin("waves", tmp_path)}
+    assert files["dlcli-waves/tests/test_components.py"] in guide
+    lines = [line for line in files["dlcli-waves/dlcli_waves/__init__.py"].splitlines() if "registry.add" in line]
+    assert lines
+    assert all(line in guide for line in lines)
+    project = files["dlcli-waves/pyproject.toml"]
+    assert '[project.entry-points.dlcli]\nwaves = "dlcli_waves"\n' in project
+    assert '[project.entry-points.dlcli]\nwaves = "dlcli_waves"\n' in guide
+    assert 'activation = { name = "waves_gate", sharpness = 2.0 }' in guide

@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 
 from dlcli.contracts.field import Field
+from dlcli.contracts.task import Task
+from dlcli.data.describe import FieldDescription, FileDescription
 from dlcli.data.finding import Finding
 from dlcli.experiment.build import LayerRow, Preflight
+from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
+from dlcli.experiment.doctor import PluginHealth
 from dlcli.experiment.evaluate import Evaluation
 from dlcli.experiment.runs import RunRow
 from dlcli.experiment.summary import Summary
-from dlcli.report.dataset import classes_table, findings_view
+from dlcli.report.components import list_view, page_view
+from dlcli.report.dataset import classes_table, description_view, findings_view
+from dlcli.report.doctor import health_view
 from dlcli.report.evaluation import evaluation_view
 from dlcli.report.preflight import preflight_view
 from dlcli.report.runs import runs_view
@@ -116,8 +122,10 @@ def test_a_preflight(text):
         "device   cpu",
         "trained  1,290 of 9,610 parameters",
         "loss     cross_entropy 2.3750 on the first batch, before training",
-        "l2         acts on head.weight",
-        "early_stopping  acts on no parameters",
+        "",
+        "regularizer     acts on",
+        "l2              head.weight",
+        "early_stopping  no parameters",
         "note     head.bias got no gradient",
     ]
 
@@ -139,9 +147,9 @@ def test_runs(text):
         RunRow(Path("runs/digits/0004"), "digits", "damaged", problem="runs/digits/0004 is no readable run"),
     ]
     assert lines(text(runs_view(rows, Path("runs")))) == [
-        "run          status    best             epochs   time  when",
-        "digits/0003  finished  val_loss 0.0712    9/14  5.6 s  2026-01-02 03:04",
-        "digits/0004  damaged   –                     –      –  –",
+        "run          status    best             best epoch   time  when",
+        "digits/0003  finished  val_loss 0.0712     9 of 14  5.6 s  2026-01-02 03:04",
+        "digits/0004  damaged   –                         –      –  –",
         "",
         "digits/0004  runs/digits/0004 is no readable run",
     ]
@@ -170,3 +178,158 @@ def test_many_classes_are_summed_up(text, classes, rows):
     assert len(shown) == rows
     if classes > 30:
         assert shown[-1].split() == [str(classes - 30), "more", str(2 * (classes - 30)), "0"] or classes == 1000
+
+
+def test_the_list_of_components_has_one_line_each(text):
+    rows = [
+        ComponentRow("activation", "relu", "dlcli", "0.1.0", "Rectified linear unit: " + "so on " * 20),
+        ComponentRow("activation", "snake", "dlcli-example", "0.2", "Periodic [bold]."),
+        ComponentRow("loss", "mse", "dlcli", "0.1.0", "Mean squared error."),
+    ]
+    shown = lines(text(list_view(rows)))
+    assert shown[0].split() == ["component", "package", "what", "it", "is", "for"]
+    assert shown[1] == "activation"
+    assert shown[2].startswith("  relu      dlcli 0.1.0        Rectified linear unit: so on")
+    assert shown[2].endswith("…")
+    assert len(shown[2]) <= 80
+    assert shown[3] == "  snake     dlcli-example 0.2  Periodic [bold]."
+    assert shown[4:] == ["loss", "  mse       dlcli 0.1.0        Mean squared error."]
+
+
+def test_a_components_page(text):
+    page = ComponentPage(
+        kind="activation",
+        name="snake",
+        distribution="dlcli-example",
+        version="0.2",
+        documentation="""Periodic activation:
+x + sin²(f x) / f.
+
+Args:
+    frequency: Too much.
+
+Shape:
+    Any shape;
+        the same.
+    Any dtype.
+
+Raises:
+    ValueError: Never.""",
+        parameters=(
+            ParameterRow("frequency", "a number > 0", 1.0, "how often", True),
+            ParameterRow("inner", "an activation", {"name": "relu"}, "", False),
+            ParameterRow("mode", "a text", "a", "", False),
+            ParameterRow("sizes", "a list", [1, {"name": "x", "on": True}], "", False),
+            ParameterRow("width", "a whole number", None, "", False),
+        ),
+        snippet='[model]\nactivation = "snake"\n',
+    )
+    assert lines(text(page_view(page))) == [
+        "snake  activation of dlcli-example 0.2",
+        "",
+        "Periodic activation: x + sin²(f x) / f.",
+        "",
+        "Shape:",
+        "    Any shape; the same.",
+        "    Any dtype.",
+        "",
+        "Parameters",
+        "  frequency*  a number > 0; default 1.0",
+        "    how often",
+        '  inner  an activation; default "relu"',
+        '  mode  a text; default "a"',
+        '  sizes  a list; default [1, { name = "x", on = true }]',
+        "  width  a whole number; required",
+        "  * may differ between members that train together",
+        "",
+        "In a recipe",
+        "",
+        "[model]",
+        'activation = "snake"',
+    ]
+
+
+def test_a_dataset(text):
+    def field(name, role, kind, shape, dtype, low, mean, high, **more):
+        described = {"classes": (), "names": (), "of": None, "chunks": (1257, *shape), "compression": "gzip", **more}
+        return FieldDescription(
+            name=name, role=role, kind=kind, shape=shape, dtype=dtype, minimum=low, mean=mean, maximum=high, **described
+        )
+
+    description = FileDescription(
+        path="d.h5",
+        bytes=74_000,
+        layout="groups",
+        splits={"train": 1257, "val": 270},
+        task=Task.MULTICLASS,
+        per_position=False,
+        fields=(
+            field("x", "input", "image", (8, 8), "uint8", 0.0, 4.8842, 16.0),
+            field("y", "target", "categorical", (), "uint8", 0.0, 4.5, 9.0, chunks=None, compression=None),
+            field("z", None, None, (2,), "float32", None, None, None),
+            field("n", "length", None, (), "int64", 1.0, 2.0, 3.5, of="x"),
+        ),
+        class_counts={"train": {"a": 1200, "b": 57}, "val": {"a": 270, "b": 0}},
+        attributes={"source": "here"},
+        notes=("z: it has no role [and] is not used",),
+    )
+    assert lines(text(description_view(description))) == [
+        "file     d.h5, 74 kB",
+        "rows     train 1,257, val 270",
+        "task     multiclass",
+        "",
+        "field  role         kind           row  type     min    mean     max  chunks",
+        "x      input        image        8 × 8  uint8      0  4.8842      16  1,257",
+        "                                                                      rows, gzip",
+        "y      target       categorical      –  uint8      0  4.5000       9  none",
+        "z      not used     –                2  float32    –       –       –  1,257",
+        "                                                                      rows, gzip",
+        "n      length of x  –                –  int64      1  2.0000  3.5000  1,257",
+        "                                                                      rows, gzip",
+        "",
+        "class  train  val",
+        "a      1,200  270",
+        "b         57    0",
+        "",
+        "source     here",
+        "",
+        "note  z: it has no role [and] is not used",
+    ]
+
+
+def test_the_health_of_plugins(text):
+    def health(**changes):
+        facts = {
+            "name": "main",
+            "module": "dlcli_x",
+            "distribution": "dlcli-x",
+            "version": "1.2",
+            "seconds": 0.0123,
+            "cause": None,
+            "imports": (),
+            "hooks": ("register",),
+            "components": 1,
+            "faults": (),
+        }
+        return PluginHealth(**{**facts, **changes})
+
+    shown = lines(
+        text(
+            health_view(
+                [
+                    health(),
+                    health(cause="ImportError: no", hooks=(), components=0),
+                    health(imports=("torch",), faults=("relu cannot be loaded",)),
+                ]
+            ),
+            width=120,
+        )
+    )
+    assert shown == [
+        "ok      dlcli-x 1.2 (dlcli_x): loads in 12 ms; 1 component; hooks register",
+        "broken  dlcli-x 1.2 (dlcli_x): loads in 12 ms; 0 components",
+        "        ImportError: no",
+        "mend    dlcli-x 1.2 (dlcli_x): loads in 12 ms; 1 component; hooks register",
+        "        loading it imports torch, and every command pays for that: import them where they are used",
+        "        relu cannot be loaded",
+    ]

@@ -48,7 +48,7 @@ def minimizes_a_quadratic(case: Case) -> None:
     for _ in range(STEPS):
         loss = torch.stack([((parameter - 3.0) ** 2).sum() for parameter in parameters]).sum()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         losses.append(float(loss.detach()))
         optimizer.step()
         if len(losses) == 1:

@@ -4,16 +4,15 @@ import dlcli_example
 import pytest
 
 from dlcli import EpochRecord, RunInfo
-from dlcli.plugins import Observers
 from dlcli.testing import isolated_plugins
 
 
 def test_it_writes_a_line_an_epoch_and_member(tmp_path):
-    observers = Observers(isolated_plugins("dlcli_example"))
+    hook = isolated_plugins("dlcli_example").manager.hook
     run = RunInfo(tmp_path, "train", {"log": {"tensorboard": False}})
     for member, epoch in (("fold-1", 1), ("fold-2", 1), ("fold-1", 2)):
         record = EpochRecord(epoch, 1e-3, {"train_loss": 1 / epoch, "val_loss": 2 / epoch}, 0.5)
-        assert observers.notify("epoch_finished", run=run, member=member, record=record) == []
+        hook.epoch_finished(run=run, member=member, record=record)
     with (tmp_path / "epochs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["member"], row["epoch"]) for row in rows] == [("fold-1", "1"), ("fold-2", "1"), ("fold-1", "2")]
