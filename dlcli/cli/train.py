@@ -7,7 +7,7 @@ import typer
 
 from dlcli.cli import completion
 from dlcli.cli.options import Device, Json, Quiet, Runs, Set
-from dlcli.cli.output import print_json, show, stderr_console, stdout_console
+from dlcli.cli.output import print_json, show, stderr_console, stdout_console, warn
 from dlcli.errors import Interrupted
 
 
@@ -73,4 +73,6 @@ def train(
     elif not quiet:
         show(summary_view(summary))
     if summary.status == "interrupted":
+        if quiet and not as_json:
+            warn(f"interrupted; its state is saved: dlcli train --resume {summary.run}")
         raise typer.Exit(Interrupted.exit_code)

@@ -53,7 +53,8 @@ class Regularizer(Component):
         """Draw one step's noise for one member.
 
         Args:
-            shapes: Shapes of the batch's inputs and of the selected parameters, by name.
+            shapes: Shapes by name: of the batch's inputs where it overrides `batch`, of the selected parameters where
+                it overrides `parameters`.
             generator: The member's stream; draw from nothing else.
 
         Returns:

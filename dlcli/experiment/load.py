@@ -27,9 +27,10 @@ def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = 
     """
     found = find_run(run, Path(runs))
     if not found.model.exists():
-        status = found.read().get("status")
-        raise DataError(
-            f"{found.path} has no model: no epoch was finished (status {status}); "
-            f"go on with dlcli train --resume {found.path}"
-        )
+        facts = found.read()
+        status = facts.get("status")
+        advice = f"go on with dlcli train --resume {found.path}"
+        if status == "failed":
+            advice = f"its training failed ({facts.get('error')})"
+        raise DataError(f"{found.path} has no model: no epoch was finished (status {status}); {advice}")
     return read_model(found.model, plugins or load_plugins())

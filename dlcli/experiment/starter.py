@@ -1,6 +1,7 @@
 """`dlcli init`: a complete first recipe for a dataset, with a comment on every key."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from pydantic import BaseModel
 
 from dlcli import atomic
 from dlcli.contracts.task import Task
+from dlcli.data.check import IMBALANCE
 from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
+from dlcli.experiment.prepare import LOSSES
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.registry import Registry
@@ -20,14 +23,6 @@ SMALLEST_IMAGE = 12
 """Height and width in pixels from which on convolutions are worth their while."""
 STEPS = 10
 """Least batches that an epoch should have."""
-IMBALANCE = 10
-"""Rows of the largest class over those of the smallest, from which on a comment says so."""
-LOSSES = {
-    Task.BINARY: "binary_cross_entropy",
-    Task.MULTICLASS: "cross_entropy",
-    Task.MULTILABEL: "binary_cross_entropy",
-    Task.REGRESSION: "mse",
-}
 
 
 def write_starter(data: Path, output: Path, *, force: bool = False, plugins: Plugins | None = None) -> None:
@@ -73,12 +68,16 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
     architecture = "cnn" if _is_image(description) else "mlp"
     sections = [
         [
-            f"# A first recipe for {data.name}: look at it with dlcli build, train it with dlcli train.",
+            _comment(f"A first recipe for {data.name}: look at it with dlcli build, train it with dlcli train."),
             "# Keys that are left out have their defaults; dlcli schema lists them all.",
         ],
         _keys({"name": _name(data), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
-        ["[data]", *_about(description), *_data_keys(description, path, task)],
-        ["[model]", *_component("architecture", architecture, _network(architecture), registry, "architecture")],
+        ["[data]", *map(_comment, _about(description)), *_data_keys(description, path, task)],
+        [
+            "[model]",
+            *map(_comment, _doubts(description, architecture)),
+            *_component("architecture", architecture, _network(architecture), registry, "architecture"),
+        ],
         ["[train]", *_train_keys(description, task)],
         ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
         ["[log]", *_keys({"tensorboard": False}, LogSection)],
@@ -111,28 +110,42 @@ def _is_image(description: FileDescription) -> bool:
 
 
 def _name(data: Path) -> str:
-    letters = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in data.stem)
-    return letters.strip("-_.") or "first"
+    return re.sub(r"[^\w.-]+", "-", data.stem)[:100].strip("-.") or "first"
 
 
 def _about(description: FileDescription) -> Iterator[str]:
-    """Yield comments on what is in the file."""
+    """Yield what the file says of itself."""
     for field in description.fields:
         size = "".join(f" {length} ×" for length in field.shape).rstrip(" ×")
         span = "" if field.minimum is None else f", {field.minimum:g} to {field.maximum:g}"
         role = f"{field.role} of {field.of}" if field.of else field.role or "not used"
-        yield f"# {field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
+        yield f"{field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
     counts = next(iter(description.class_counts.values()), {})
     if counts:
         shown = ", ".join(list(counts)[:STEPS])
-        yield f"# {len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
+        yield f"{len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
         present = [rows for rows in counts.values() if rows]
         if present and max(present) >= IMBALANCE * min(present):
-            yield f"# Classes are out of balance ({min(present)} to {max(present)} rows): accuracy will say little."
+            yield f"Classes are out of balance ({min(present)} to {max(present)} rows): accuracy will say little."
     if _by_role(description, "weight"):
-        yield "# The weight of every row counts in the loss and in the metrics."
+        yield "The weight of every row counts in the loss and in the metrics."
     for note in description.notes:
-        yield from (f"# Note: {text}" for text in note.splitlines())
+        yield f"Note: {note}"
+
+
+def _comment(text: str) -> str:
+    """Return a comment of one line; names in a file may hold anything, and TOML allows no control characters."""
+    return "# " + " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def _doubts(description: FileDescription, architecture: str) -> Iterator[str]:
+    """Yield what the chosen architecture cannot do."""
+    refused = _by_role(description, "condition")
+    refused += [field for field in _by_role(description, "input") if field.kind in ("tokens", "categorical")]
+    for field in refused:
+        yield f"{architecture} cannot take {field.name} ({field.role}, {field.kind}): choose another architecture."
+    if description.per_position:
+        yield f"{architecture} gives one answer a row, not one a position: choose another architecture."
 
 
 def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]:

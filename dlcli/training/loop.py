@@ -199,11 +199,17 @@ class Loop:
 
     def _diverged(self, place: str, what: str, epoch: int, rate: float) -> TrainingError:
         kept = f"epoch {self.epoch} is kept as the last good checkpoint" if self.epoch else "no epoch was finished"
+        lower = float(self.member.optimizer.lr) / 10
+        advice = [f"a lower rate (--set train.optimizer.lr={lower:.3g})"]
+        if not self.member.schedule.warmup_epochs:
+            advice.append("a warm-up (--set train.schedule.warmup_epochs=1)")
+        if "clip_gradients" not in {regularizer.name for regularizer in self.member.regularizers}:
+            advice.append("the clip_gradients regularizer")
+        if not any(self.member.preprocessing.values()):
+            advice.append('preprocess = ["standardize"] under [data]')
         return TrainingError(
             f"training diverged in epoch {epoch}, {place}: {what} at learning rate {rate:.3g}; {kept}. "
-            f"Try a lower rate (--set train.optimizer.lr={rate / 10:.1g}), a warm-up "
-            "(--set train.schedule.warmup_epochs=1), the clip_gradients regularizer, "
-            'or preprocess = ["standardize"] under [data]'
+            f"Try {', or '.join(advice)}"
         )
 
     def _take_copies(self) -> None:

@@ -52,8 +52,11 @@ class Attached:
         """Draw the noise of one step; empty where the regularizer draws none."""
         if self.generator is None:
             return {}
-        shapes = {name: tuple(tensor.shape) for name, tensor in zip(names, batch.inputs, strict=True)}
-        shapes |= {name: tuple(parameter.shape) for name, parameter in self.parameters.items()}
+        shapes: dict[str, tuple[int, ...]] = {}
+        if implements(self.regularizer, "batch"):
+            shapes |= {name: tuple(tensor.shape) for name, tensor in zip(names, batch.inputs, strict=True)}
+        if implements(self.regularizer, "parameters"):
+            shapes |= {name: tuple(parameter.shape) for name, parameter in self.parameters.items()}
         return self.regularizer.draw(shapes, self.generator)
 
 

@@ -117,6 +117,18 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resume_goes_on(dlcli, workplace, tmp
     assert finished.json["status"] == "finished"
 
 
+def test_an_interrupted_run_says_so_even_when_quiet(dlcli, workplace, tmp_path, monkeypatch):
+    from dlcli.report.plain import QuietDisplay
+
+    def stop(display, member, record, history):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(QuietDisplay, "epoch_finished", stop)
+    outcome = dlcli("train", "--runs", str(tmp_path), "-q")
+    assert (outcome.code, outcome.out) == (130, "")
+    assert f"dlcli train --resume {tmp_path}/blobs/0001" in outcome.err
+
+
 def test_resume_takes_no_recipe(dlcli, workplace):
     outcome = dlcli("train", "recipe.toml", "--resume", "blobs")
     assert outcome.code == 2

@@ -102,6 +102,24 @@ def test_comments_say_what_is_in_the_file(dataset, plugins):
     assert "# 3 classes: cat, dog, emu" in text
 
 
+def test_names_in_a_file_cannot_break_out_of_a_comment(dataset, plugins):
+    path = dataset((5,), classes(2), classes=["no\n[model]\nseed = 7", "y\x07es"])
+    text = starter_recipe(path, plugins.registry)
+    assert "# 2 classes: no [model] seed = 7, y es" in text
+    assert tomllib.loads(text)["seed"] == 0
+
+
+def test_what_the_network_cannot_take_is_told(dataset, plugins):
+    path = dataset((5,), classes(2), classes=["no", "yes"])
+    with h5py.File(path, "a") as file:
+        for split in file:
+            file[split]["x"].attrs["role"] = "input"
+            file[split]["kind_of_row"] = np.zeros(ROWS, "int64")
+            file[split]["kind_of_row"].attrs.update(role="condition", kind="categorical", classes=["a"])
+    text = starter_recipe(path, plugins.registry)
+    assert "# mlp cannot take kind_of_row (condition, categorical): choose another architecture." in text
+
+
 def test_rare_classes_are_pointed_out(dataset, plugins):
     rare = dataset((5,), lambda rows: (np.arange(rows) < 3).astype("int64"), classes=["no", "yes"])
     assert "# Classes are out of balance (3 to 57 rows)" in starter_recipe(rare, plugins.registry)

@@ -224,7 +224,9 @@ def test_a_start_that_fits_nowhere_is_refused(plugins, recipe):
 
 def test_divergence_fails_the_run_and_keeps_the_model_so_far(folder, plugins, recipe):
     source = recipe(train={"epochs": 5, "optimizer": {"name": "sgd", "lr": 1e30}})
-    with pytest.raises(TrainingError, match=r"training diverged in epoch 1, batch \d+: the loss became nan at learning"):
+    with pytest.raises(
+        TrainingError, match=r"training diverged in epoch 1, batch \d+: the loss became nan at learning"
+    ):
         train(source, plugins=plugins)
     facts = json.loads((folder / "runs/small/0001/run.json").read_text())
     assert facts["status"] == "failed"

@@ -273,19 +273,16 @@ def test_a_dataset(text):
         attributes={"source": "here"},
         notes=("z: it has no role [and] is not used",),
     )
-    assert lines(text(description_view(description))) == [
+    assert lines(text(description_view(description), width=100)) == [
         "file     d.h5, 74 kB",
         "rows     train 1,257, val 270",
         "task     multiclass",
         "",
         "field  role         kind           row  type     min    mean     max  chunks",
-        "x      input        image        8 × 8  uint8      0  4.8842      16  1,257",
-        "                                                                      rows, gzip",
+        "x      input        image        8 × 8  uint8      0  4.8842      16  1,257 rows, gzip",
         "y      target       categorical      –  uint8      0  4.5000       9  none",
-        "z      not used     –                2  float32    –       –       –  1,257",
-        "                                                                      rows, gzip",
-        "n      length of x  –                –  int64      1  2.0000  3.5000  1,257",
-        "                                                                      rows, gzip",
+        "z      not used     –                2  float32    –       –       –  1,257 rows, gzip",
+        "n      length of x  –                –  int64      1  2.0000  3.5000  1,257 rows, gzip",
         "",
         "class  train  val",
         "a      1,200  270",

@@ -1,0 +1,75 @@
+"""House rules that a linter does not know."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dlcli
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "dlcli").rglob("*.py"))
+
+
+def imported(path):
+    """Top-level names and full names of what a file imports, type-checking blocks included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_is_over_300_lines(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_no_room_is_called_utils():
+    assert not [path for path in MODULES if path.stem in {"utils", "util", "helpers", "common", "misc"}]
+
+
+def test_the_lazy_surface_and_its_types_agree():
+    tree = ast.parse((ROOT / "dlcli/__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert typed == dlcli._MODULES
+    for name in dlcli.__all__:
+        assert getattr(dlcli, name) is not None
+
+
+def test_importing_dlcli_costs_no_heavy_module():
+    code = (
+        "import dlcli, dlcli.plugins, sys; print([m for m in ('torch','numpy','h5py','pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins").rglob("dlcli_*/*.py")), ids=lambda path: path.name)
+def test_plugins_import_the_public_surface_alone(path):
+    own = path.parent.name
+    inner = {name for name in imported(path) if name.startswith("dlcli.") and not name.startswith(own)}
+    assert inner <= {"dlcli.testing"}
+
+
+def test_every_module_imports_alone_without_warnings():
+    """All in one process a few at a time would hide an import that only works after another: names come shuffled."""
+    names = [
+        str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__") for path in MODULES
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    for loaded in [m for m in sys.modules if m == 'dlcli' or m.startswith('dlcli.')]:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
