@@ -3,7 +3,7 @@
 import json
 from abc import ABC
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationInfo, model_validator
@@ -170,5 +170,10 @@ class Component(BaseModel, ABC):
 
 def implements(component: Component, method: str) -> bool:
     """Return whether the component's class overrides an optional method of its kind."""
-    kind = next(base for base in type(component).__mro__ if "kind" in base.__dict__)
-    return getattr(type(component), method) is not getattr(kind, method)
+    return _overrides(type(component), method)
+
+
+@cache  # asked at every step
+def _overrides(cls: type[Component], method: str) -> bool:
+    kind = next(base for base in cls.__mro__ if "kind" in base.__dict__)
+    return getattr(cls, method) is not getattr(kind, method)

@@ -19,7 +19,7 @@ from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override
 from dlcli.training.device import choose_device
-from dlcli.training.network import build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.step import Step
 
 
@@ -121,7 +121,7 @@ def build(
     batches = InMemoryBatches(dataset, where)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         network = build_network(member, where)
-        seed_epoch(network, member, 1, where)
+        seed_epoch(active_dropouts(network), member, 1, where)
         parameters = dict(network.named_parameters())
         optimizer = member.optimizer.build(
             parameters.values(), lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)

@@ -21,7 +21,7 @@ from dlcli.experiment.run_directory import RunDirectory, owner
 from dlcli.experiment.summary import Status, Summary, finite
 from dlcli.plugins import Observers, Plugins
 from dlcli.report.display import Display
-from dlcli.training.checkpoint import Checkpoints, State
+from dlcli.training.checkpoint import Checkpoints, rank
 from dlcli.training.device import choose_device
 from dlcli.training.evaluation import evaluate
 from dlcli.training.fit import fit
@@ -108,7 +108,7 @@ def execute(execution: Execution, display: Display, plugins: Plugins) -> Summary
                 checkpoint_seconds=prepared.recipe.train.checkpoint_seconds,
                 resume=execution.resume,
             )[0]
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             status, result = "interrupted", _so_far(run, member)
         except (TrainingError, StorageError) as error:
             # The disk may be full: what made training fail is what the user must hear.
@@ -125,18 +125,18 @@ def execute(execution: Execution, display: Display, plugins: Plugins) -> Summary
 
 def _so_far(run: RunDirectory, member: Member) -> Result | None:
     """Return what a run that ended early has on disk; None where no epoch was finished."""
-    state: State | None = Checkpoints(run.path / "checkpoints", member.keep).read()
-    if state is None:
+    records = HistoryFile(run.path / "history.jsonl").read(member.identity)
+    history = History(records, member.monitor, member.direction)
+    best = Checkpoints(run.path / "checkpoints", member.keep).read_best(history)
+    if best is None:
         return None
-    records = HistoryFile(run.path / "history.jsonl").read(member.identity)[: state.epoch]
-    last = member.select == "last"
     return Result(
         identity=member.identity,
-        state=state.network if last else state.best,
-        selected_epoch=state.epoch if last else state.best_epoch,
-        best_epoch=state.best_epoch,
-        history=History(records, member.monitor, member.direction),
-        stopped=state.stopped,
+        state=best[1],
+        selected_epoch=best[0],
+        best_epoch=rank(history)[0],
+        history=history,
+        stopped=None,
         seconds=sum(record.seconds for record in records),
     )
 

@@ -55,10 +55,9 @@ class AffineBlock(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pass through the parts; those that do nothing are not called, which a small network's step would notice."""
-        x: Tensor = self.affine(input)
-        if type(self.normalization) is not nn.Identity:
-            x = self.normalization(x)
-        x = self.activation(x)
-        if self.training and self.dropout.active:
-            x = self.dropout(x)
+        x = input
+        for part in self._modules.values():
+            if type(part) is nn.Identity or (type(part) is Dropout and not part.active):
+                continue
+            x = part(x)
         return x

@@ -119,6 +119,12 @@ class Checkpoints:
                     (path / PROGRESS).unlink(missing_ok=True)
                     (path / TRAINING).unlink(missing_ok=True)
 
+    def read_best(self, history: History) -> tuple[int, dict[str, Tensor]] | None:
+        """Return the best epoch of a history whose parameters are on disk, and them; None where none are."""
+        found = self._by_epoch()
+        epoch = next((epoch for epoch in rank(history) if epoch in found), None)
+        return None if epoch is None else (epoch, read_tensors(found[epoch] / NETWORK))
+
     def read(self) -> State | None:
         """Return the latest state to go on from; None where there is none.
 

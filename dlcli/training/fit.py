@@ -1,6 +1,7 @@
 """`fit`: the only way in which anything is trained."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def fit(
     history_file = HistoryFile(directory / "history.jsonl")
     cuda = [device] if device.type == "cuda" else []
     results = []
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), closing(history_file):
         for member in members:
             folder = member_folder(directory, member.identity) / "checkpoints"
             with atomic.storage_errors(folder):

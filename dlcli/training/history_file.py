@@ -1,5 +1,6 @@
 """`history.jsonl`: one line an epoch and member, appended; a torn last line is dropped on opening."""
 
+import io
 import json
 import math
 from pathlib import Path
@@ -19,6 +20,13 @@ class HistoryFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file: io.FileIO | None = None
+
+    def close(self) -> None:
+        """Close the file; appending opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def append(self, member: str, record: EpochRecord) -> None:
         """Append one epoch of a member."""
@@ -29,8 +37,10 @@ class HistoryFile:
             **{name: value if math.isfinite(value) else None for name, value in record.values.items()},
             "seconds": record.seconds,
         }
-        with atomic.storage_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with atomic.storage_errors(self.path):
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            self._file.write(json.dumps(line).encode() + b"\n")
 
     def sync(self) -> None:
         """Make what was appended survive a power failure."""
@@ -46,6 +56,7 @@ class HistoryFile:
         """Drop a member's epochs after a given one, and a torn last line; other members keep theirs."""
         if not self.path.exists():
             return
+        self.close()
         kept = [line for line in self._lines() if line["member"] != member or line["epoch"] <= epoch]
         atomic.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 

@@ -1,5 +1,6 @@
 """The loop engine: any module, one member at a time, at the speed of a hand-written PyTorch loop."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from dlcli.errors import TrainingError
 from dlcli.training.checkpoint import Checkpoints, State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
 from dlcli.training.history_file import HistoryFile
-from dlcli.training.network import Tensors, build_network, seed_epoch
+from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
 from dlcli.training.step import Step
 
 CHECK_STEPS = 256
@@ -22,7 +23,11 @@ CHECK_STEPS = 256
 
 
 class StopRequested(Exception):
-    """The watch asked training to end; raised between two steps."""
+    """The watch asked training to end, and everything up to the last finished epoch is on disk.
+
+    An epoch that is not on disk yet was begun within `checkpoint_seconds` of the last checkpoint: the one under way is
+    finished first, and nothing is lost.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,8 @@ class Loop:
         self.history = History((), member.monitor, member.direction)
         self.best_epoch = 0
         self.stopped: str | None = None
-        # Taken at the end of every epoch, so that an interruption in the middle of the next loses nothing.
-        self._network_copy = Tensors(self.network.state_dict)
-        self._optimizer_copy = Tensors(lambda: optimizer_tensors(self.optimizer))
-        self._best_copy = Tensors(self.network.state_dict)
+        self._dropouts = active_dropouts(self.network)
+        self._best = BestParameters(self.network)
         self._pending: dict[int, dict[str, Tensor]] = {}
         self._written = 0
         self._written_at = time.monotonic()
@@ -83,14 +86,13 @@ class Loop:
     def restore(self, state: State) -> None:
         """Go on from a checkpoint; the history is cut back to it."""
         self.network.load_state_dict(state.best)
-        self._best_copy.take()
+        self._best.take()
         self.network.load_state_dict(state.network)
         restore_optimizer(self.optimizer, state.optimizer)
         self.history_file.cut(self.member.identity, state.epoch)
         records = self.history_file.read(self.member.identity)
         self.history = History(records, self.member.monitor, self.member.direction)
         self.best_epoch, self.stopped = state.best_epoch, state.stopped
-        self._take_copies()
         self._written = state.epoch
 
     def run(self) -> Result:
@@ -106,14 +108,14 @@ class Loop:
         try:
             while self.epoch < self.member.epochs and not self.stopped:
                 self._train_epoch(self.epoch + 1)
-        except (StopRequested, TrainingError, torch.OutOfMemoryError):
-            self._write_checkpoint()
+        except (TrainingError, torch.OutOfMemoryError):
+            self._write_best()
             raise
         self._write_checkpoint()
         last = self.member.select == "last" or not self.best_epoch
         return Result(
             identity=self.member.identity,
-            state=(self._network_copy if last else self._best_copy).to_cpu(),
+            state=cpu_copies(self.network.state_dict()) if last else self._best.to_cpu(),
             selected_epoch=self.epoch if last else self.best_epoch,
             best_epoch=self.best_epoch,
             history=self.history,
@@ -124,7 +126,7 @@ class Loop:
     def _train_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
         self.around.watch.epoch_started(self.member, epoch, self.horizon.steps_per_epoch)
-        seed_epoch(self.network, self.member, epoch, self.around.device)
+        seed_epoch(self._dropouts, self.member, epoch, self.around.device)
         self.step.start_epoch(epoch)
         train_loss, rate = self._take_steps(epoch)
         values = {"train_loss": train_loss, **self._validate(epoch, rate)}
@@ -133,15 +135,17 @@ class Loop:
         scores = self.history.scores
         if not self.best_epoch or self.history.better(scores[-1], scores[self.best_epoch - 1]):
             self.best_epoch = epoch
-            self._best_copy.take()
-        self._take_copies()
+            self._best.take()
         self.history_file.append(self.member.identity, record)
         reasons = [(r.name, r.stop(self.history)) for r in self.member.regularizers]
         self.stopped = next((f"{name}: {reason}" for name, reason in reasons if reason), None)
         self._keep(epoch)
-        if time.monotonic() - self._written_at >= self.around.checkpoint_seconds:
+        interrupted = self.around.watch.interrupted()
+        if interrupted or time.monotonic() - self._written_at >= self.around.checkpoint_seconds:
             self._write_checkpoint()
         self.around.watch.epoch_finished(self.member, record, self.history)
+        if interrupted and self.epoch < self.member.epochs and not self.stopped:
+            raise StopRequested
 
     def _take_steps(self, epoch: int) -> tuple[float, float]:
         """Take the steps of one epoch; return its mean loss and the rate of its last step."""
@@ -151,7 +155,7 @@ class Loop:
         weights: list[Tensor | int] = []
         total, weight, checked = 0.0, 0.0, 0
         for index, batch in enumerate(self.around.batches.training(member, epoch)):
-            if watch.interrupted():
+            if self._written == self.epoch and watch.interrupted():
                 raise StopRequested
             rate = base * member.schedule.factor(first + index, self.horizon, self.history)
             group["lr"] = rate
@@ -172,15 +176,13 @@ class Loop:
         """Return Σ weight · loss and Σ weight of some steps, in float64; refuse a loss that is not finite."""
         if not losses:
             return 0.0, 0.0
-        values = torch.stack(losses).cpu().double()
-        finite = values.isfinite()
-        if not finite.all():
-            index = int((~finite).nonzero()[0])
-            step = (epoch - 1) * self.horizon.steps_per_epoch + before + index
-            rate = float(self.member.optimizer.lr) * self.member.schedule.factor(step, self.horizon, self.history)
-            raise self._diverged(f"batch {before + index + 1}", f"the loss became {float(values[index])}", epoch, rate)
-        shares = torch.tensor([float(w) for w in weights], dtype=torch.float64)
-        return float((values * shares).sum()), float(shares.sum())
+        values, shares = torch.stack(losses).tolist(), [float(weight) for weight in weights]
+        for index, value in enumerate(values):
+            if not math.isfinite(value):
+                step = (epoch - 1) * self.horizon.steps_per_epoch + before + index
+                rate = float(self.member.optimizer.lr) * self.member.schedule.factor(step, self.horizon, self.history)
+                raise self._diverged(f"batch {before + index + 1}", f"the loss became {value}", epoch, rate)
+        return math.fsum(value * share for value, share in zip(values, shares, strict=True)), math.fsum(shares)
 
     def _validate(self, epoch: int, rate: float) -> dict[str, float]:
         rows = self.member.validation_rows
@@ -193,12 +195,12 @@ class Loop:
             loss=self.member.loss,
             metrics=self.member.metrics,
         )
-        if not torch.tensor(figures["loss"]).isfinite():
+        if not math.isfinite(figures["loss"]):
             raise self._diverged("its end", f"the validation loss became {figures['loss']}", epoch, rate)
         return {f"val_{name}": value for name, value in figures.items()}
 
     def _diverged(self, place: str, what: str, epoch: int, rate: float) -> TrainingError:
-        kept = f"epoch {self.epoch} is kept as the last good checkpoint" if self.epoch else "no epoch was finished"
+        kept = f"epoch {self.best_epoch}, the best, is kept" if self.epoch else "no epoch was finished"
         lower = float(self.member.optimizer.lr) / 10
         advice = [f"a lower rate (--set train.optimizer.lr={lower:.3g})"]
         if not self.member.schedule.warmup_epochs:
@@ -212,34 +214,36 @@ class Loop:
             f"Try {', or '.join(advice)}"
         )
 
-    def _take_copies(self) -> None:
-        self._network_copy.take()
-        self._optimizer_copy.take()
-
     def _keep(self, epoch: int) -> None:
         """Hold an epoch's parameters in memory until the next checkpoint, where they are to stay on disk."""
         keep = self.member.keep
         if keep.every_epochs and epoch % keep.every_epochs == 0:
-            self.checkpoints.write_parameters(epoch, self._network_copy.to_cpu(), self.history)
+            self.checkpoints.write_parameters(epoch, cpu_copies(self.network.state_dict()), self.history)
         elif keep.best > 1 and epoch in rank(self.history)[: keep.best]:
-            self._pending[epoch] = self._network_copy.to_cpu()
+            self._pending[epoch] = cpu_copies(self.network.state_dict())
 
     def _write_checkpoint(self) -> None:
         if not self.epoch or self._written == self.epoch:
             return
         self.history_file.sync()
-        best = self._best_copy.to_cpu()
+        best = self._best.to_cpu()
         pending = {**self._pending, self.best_epoch: best}
         for epoch in sorted(pending.keys() & self.checkpoints.wanted(self.history) - {self.epoch}):
             self.checkpoints.write_parameters(epoch, pending[epoch], self.history)
         self._pending = {}
         state = State(
             epoch=self.epoch,
-            network=self._network_copy.to_cpu(),
-            optimizer=self._optimizer_copy.to_cpu(),
+            network=cpu_copies(self.network.state_dict()),
+            optimizer=cpu_copies(optimizer_tensors(self.optimizer)),
             best_epoch=self.best_epoch,
             best=best,
             stopped=self.stopped,
         )
         self.checkpoints.write(state, self.history)
         self._written, self._written_at = self.epoch, time.monotonic()
+
+    def _write_best(self) -> None:
+        """Keep the best parameters of a training that failed: there is nothing to go on from, but much to look at."""
+        if self.best_epoch:
+            self.history_file.sync()
+            self.checkpoints.write_parameters(self.best_epoch, self._best.to_cpu(), self.history)

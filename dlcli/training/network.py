@@ -1,6 +1,6 @@
 """From a member to its network: initial values, our dropout, a start from other weights, frozen parameters."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
 from dlcli.contracts.selector import WEIGHTS, select_parameters
-from dlcli.layers.dropout import random_bits, replace_dropout, set_dropout_source
+from dlcli.layers.dropout import Dropout, random_bits, replace_dropout, set_dropout_source
 
 
 def build_network(member: Member, device: torch.device) -> nn.Module:
@@ -38,42 +38,54 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
     return network.to(device).train()
 
 
-def seed_epoch(network: nn.Module, member: Member, epoch: int, device: torch.device) -> None:
+def active_dropouts(network: nn.Module) -> tuple[Dropout, ...]:
+    """Return every Dropout of a network that drops anything."""
+    return tuple(module for module in network.modules() if isinstance(module, Dropout) and module.active)
+
+
+def seed_epoch(dropouts: tuple[Dropout, ...], member: Member, epoch: int, device: torch.device) -> None:
     """Seed all randomness inside the network for one epoch.
 
     Our Dropout draws from a stream of the member; whatever else a foreign module draws comes from torch's global
     streams, which are seeded here too, so that a resumed epoch equals the interrupted one.
 
     Args:
-        network: The member's network.
+        dropouts: The member's dropouts; they share one stream.
         member: Whose seed counts.
         epoch: Number of the epoch, from 1.
         device: Where the network lives.
     """
-    set_dropout_source(network, partial(random_bits, generator=stream(member.seed, "dropout", epoch, device)))
-    torch.manual_seed(derive(member.seed, "foreign", epoch))
+    if dropouts:
+        source = partial(random_bits, generator=stream(member.seed, "dropout", epoch, device))
+        for dropout in dropouts:
+            set_dropout_source(dropout, source)
+    seed = derive(member.seed, "foreign", epoch)
+    # torch.manual_seed would seed every kind of device, and format a stack trace for each that is not there.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
-class Tensors:
-    """A standing copy of a list of tensors, refreshed in a few calls: cheap enough to be taken every epoch.
+class BestParameters:
+    """A standing copy of a network's state, refreshed in one call: cheap enough for every epoch that is the best yet.
 
     Args:
-        source: Gives the tensors to copy; their shapes and order never change.
+        network: The network; the shapes of its state never change.
     """
 
-    def __init__(self, source: Callable[[], dict[str, Tensor]]) -> None:
-        self._source = source
-        self.copies: dict[str, Tensor] = {}
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._copies = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
     def take(self) -> None:
-        """Copy the tensors as they are now."""
-        tensors = self._source()
-        if self.copies.keys() != tensors.keys():
-            self.copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
-        elif tensors:
-            with torch.no_grad():
-                torch._foreach_copy_(list(self.copies.values()), [tensor.detach() for tensor in tensors.values()])
+        """Copy the state as it is now."""
+        torch._foreach_copy_(list(self._copies.values()), list(self._network.state_dict().values()))
 
     def to_cpu(self) -> dict[str, Tensor]:
-        """Return copies on the CPU, contiguous and sharing nothing, ready to be saved."""
-        return {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in self.copies.items()}
+        """Return the copy on the CPU, ready to be saved."""
+        return cpu_copies(self._copies)
+
+
+def cpu_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies on the CPU, contiguous and sharing nothing, ready to be saved."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +61,20 @@ class Attached:
         return self.regularizer.draw(shapes, self.generator)
 
 
+def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+    """Return an optimizer's step without the wrappers that torch puts around its own optimizers' steps.
+
+    They open a profiler range, look for hooks and talk to the compiler, which takes a small network longer than the
+    fused update itself. The caller switches gradients off. Anybody else's optimizer keeps its wrappers.
+    """
+    step: Callable[..., object] = type(optimizer).step
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return optimizer.step
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    return partial(step, optimizer)
+
+
 class Step:
     """Takes the optimizer steps of one member in the loop engine.
 
@@ -73,7 +88,8 @@ class Step:
     def __init__(
         self, member: Member, network: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
     ) -> None:
-        self.member, self.network, self.optimizer, self.device = member, network, optimizer, device
+        self.member, self.network, self.device = member, network, device
+        self._optimizer_step = bare_step(optimizer)
         attached = [Attached(r, network, f"regularizer-{i}") for i, r in enumerate(member.regularizers)]
 
         def having(method: str) -> list[Attached]:
@@ -85,6 +101,7 @@ class Step:
         self._drawing = having("draw")
         self._batch, self._parameters, self._penalty = having("batch"), having("parameters"), having("penalty")
         self._gradients, self._project = having("gradients"), having("project")
+        self._changes_forward = bool(self._drawing or self._batch or self._parameters or self._penalty)
         self._input_names = tuple(field.name for field in member.io.inputs)
 
     def start_epoch(self, epoch: int) -> None:
@@ -101,6 +118,25 @@ class Step:
         Returns:
             The batch's loss without penalties, 0-d, detached, on the device.
         """
+        if self._changes_forward:
+            loss, objective = self._changed_objective(batch)
+        else:
+            output = forward(self.network, batch.inputs, batch)
+            loss = objective = batch_loss(self.member.loss, output, (batch.target,), None, batch)
+        for parameter in self._trained:
+            parameter.grad = None
+        torch.autograd.backward(objective, self._one)
+        with torch.no_grad():
+            for attached in self._gradients:
+                self._change_gradients(attached)
+            self._optimizer_step()
+            for attached in self._project:
+                for name, tensor in attached.regularizer.project(attached.parameters).items():
+                    attached.parameters[name].copy_(tensor)
+        return loss.detach()
+
+    def _changed_objective(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and the loss with penalties, where regularizers work on the forward pass."""
         noise = {id(a): a.noise(batch, self._input_names) for a in self._drawing}
         inputs, mix = batch.inputs, None
         targets: tuple[Tensor, ...] = (batch.target,)
@@ -119,17 +155,7 @@ class Step:
         objective = loss
         for attached, recorder in recorded:
             objective = objective + attached.regularizer.penalty(attached.parameters, recorder.outputs)
-        for parameter in self._trained:
-            parameter.grad = None
-        torch.autograd.backward(objective, self._one)
-        for attached in self._gradients:
-            self._change_gradients(attached)
-        self.optimizer.step()
-        for attached in self._project:
-            with torch.no_grad():
-                for name, tensor in attached.regularizer.project(attached.parameters).items():
-                    attached.parameters[name].copy_(tensor)
-        return loss.detach()
+        return loss, objective
 
     def _forward(self, inputs: tuple[Tensor, ...], batch: Batch, changed: Mapping[str, Tensor]) -> Tensor:
         if not changed:
@@ -146,9 +172,8 @@ class Step:
     def _change_gradients(self, attached: Attached) -> None:
         present = {name: p for name, p in attached.parameters.items() if p.grad is not None}
         gradients = {name: p.grad for name, p in present.items() if p.grad is not None}
-        with torch.no_grad():
-            for name, gradient in attached.regularizer.gradients(gradients, present).items():
-                present[name].grad = gradient
+        for name, gradient in attached.regularizer.gradients(gradients, present).items():
+            present[name].grad = gradient
 
 
 class _Recorder:

@@ -126,7 +126,7 @@ def test_ctrl_c_saves_and_resuming_gives_the_same_bits(folder, plugins, recipe, 
     whole = train(source, plugins=plugins)
     broken = train(source, plugins=plugins, display=Interrupting(*moment))
     assert broken.status == "interrupted"
-    assert broken.epochs == moment[0] - 1
+    assert broken.epochs == (moment[0] if moment[0] > 1 else 0)  # the epoch under way is finished where one was before
     assert broken.test is None  # test rows are touched once, at the end
     if broken.epochs:
         assert evaluate(broken.run, plugins=plugins).metrics["accuracy"] > 0  # every run is a model

@@ -20,7 +20,7 @@ from dlcli.registry import Registry
 
 
 class Recorder:
-    """A watch that keeps what it is told, and asks to end before a given step of a given epoch."""
+    """A watch that keeps what it is told, and asks to end from a given step of a given epoch on."""
 
     def __init__(self, stop_at: tuple[int, int] | None = None) -> None:
         self.stop_at = stop_at
@@ -29,7 +29,7 @@ class Recorder:
         self.rates: list[float] = []
 
     def interrupted(self) -> bool:
-        return (self.epoch, self.step) == self.stop_at
+        return self.stop_at is not None and (self.epoch, self.step) >= self.stop_at
 
     def epoch_started(self, member: Member, epoch: int, steps: int) -> None:
         self.epoch, self.step = epoch, 0

@@ -4,13 +4,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from dlcli.contracts.history import History
 from dlcli.contracts.regularizer import MixedBatch, Regularizer
 from dlcli.contracts.schedule import Schedule
 from dlcli.data.order import epoch_rows
 from dlcli.errors import Interrupted, TrainingError, UsageError
 from dlcli.training.checkpoint import Checkpoints
 from dlcli.training.fit import fit
+from dlcli.training.history_file import HistoryFile
 from dlcli.training.network import build_network
+from dlcli.training.step import bare_step
 
 CPU = torch.device("cpu")
 
@@ -111,11 +114,21 @@ def test_training_leaves_torchs_stream_alone(member, train):
     assert torch.equal(torch.rand(4), expected)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e9])
-@pytest.mark.parametrize("stop_at", [(1, 3), (4, 0), (4, 5), (6, 7)])
-def test_an_interrupted_run_goes_on_to_the_same_bits(member, train, recorder, tmp_path, seconds, stop_at):
+@pytest.mark.parametrize(
+    ("seconds", "stop_at", "after"),
+    [
+        (0.0, (1, 3), 0),
+        (0.0, (4, 0), 3),
+        (0.0, (4, 5), 3),
+        (0.0, (6, 7), 5),
+        (1e9, (1, 3), 0),
+        (1e9, (4, 0), 4),  # epoch 3 is not on disk: the epoch under way is finished, and nothing is lost
+        (1e9, (4, 5), 4),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(member, train, recorder, tmp_path, seconds, stop_at, after):
     whole = train(member(), "whole", seconds=seconds)
-    with pytest.raises(Interrupted, match=f"interrupted after epoch {stop_at[0] - 1} of 6"):
+    with pytest.raises(Interrupted, match=f"interrupted after epoch {after} of 6"):
         train(member(), "parts", seconds=seconds, watch=recorder(stop_at))
     parts = train(member(), "parts", seconds=seconds, resume=True)
     assert same(whole.state, parts.state)
@@ -152,13 +165,14 @@ def test_divergence_names_the_place_and_keeps_the_last_good_epoch(member, train,
     with pytest.raises(
         TrainingError,
         match=r"diverged in epoch 3, batch \d+: the loss became (nan|inf) at learning rate 1e\+27; "
-        r"epoch 2 is kept as the last good checkpoint. "
+        r"epoch 2, the best, is kept. "
         r"Try a lower rate \(--set train.optimizer.lr=0.0001\), or a warm-up",
     ):
         train(own, seconds=1e9)
-    state = Checkpoints(tmp_path / "run/checkpoints", own.keep).read()
-    assert state.epoch == 2
-    assert all(tensor.isfinite().all() for tensor in state.network.values())
+    history = History(HistoryFile(tmp_path / "run/history.jsonl").read(""), "val_loss", "min")
+    epoch, state = Checkpoints(tmp_path / "run/checkpoints", own.keep).read_best(history)
+    assert epoch == 2
+    assert all(tensor.isfinite().all() for tensor in state.values())
 
 
 def test_early_stopping_stops_and_resuming_does_not_go_on(member, train, registry):
@@ -257,3 +271,29 @@ def test_schedule_sets_the_rate_of_every_step(member, train, recorder, registry)
 def test_without_validation_rows_the_training_loss_decides(member, train):
     result = train(member(validation_rows=None, monitor="train_loss", epochs=2))
     assert set(result.history.records[0].values) == {"train_loss"}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_bare_step_of_an_optimizer_gives_the_same_bits(registry, name):
+    optimizer = registry.create("optimizer", name, weight_decay=0.1)
+
+    def parameters_after(step_of):
+        torch.manual_seed(0)
+        parameter = torch.nn.Parameter(torch.randn(5, 3))
+        built = optimizer.build([parameter], lr=0.1, weight_decay=0.1)
+        step = step_of(built)
+        for _ in range(4):
+            parameter.grad = torch.randn(5, 3)
+            with torch.no_grad():
+                step()
+        return parameter.detach()
+
+    assert torch.equal(parameters_after(bare_step), parameters_after(lambda built: built.step))
+
+
+def test_the_step_of_a_foreign_optimizer_keeps_its_wrappers():
+    class Foreign(torch.optim.SGD):
+        pass
+
+    optimizer = Foreign([torch.zeros(1, requires_grad=True)], lr=0.1)
+    assert bare_step(optimizer) == optimizer.step

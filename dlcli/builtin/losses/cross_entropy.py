@@ -31,9 +31,14 @@ class CrossEntropy(Loss):
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return −log p of the right class, smoothed, for every sample."""
         return F.cross_entropy(
-            output.movedim(-1, 1), target.long(), reduction="none", label_smoothing=self.label_smoothing
+            _classes_second(output), target.long(), reduction="none", label_smoothing=self.label_smoothing
         )
 
     def mean(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean over samples in one call."""
-        return F.cross_entropy(output.movedim(-1, 1), target.long(), label_smoothing=self.label_smoothing)
+        return F.cross_entropy(_classes_second(output), target.long(), label_smoothing=self.label_smoothing)
+
+
+def _classes_second(output: Tensor) -> Tensor:
+    """Return logits as torch wants them, (B, C) or (B, C, T); a view costs a node in the graph, so only where needed."""
+    return output if output.ndim == 2 else output.movedim(-1, 1)
