@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=21)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    hidden, batch, epochs = ([1536, 1536], 256, 4) if options.large else ([128, 128], 64, 30)
+    hidden, batch, epochs = ([2048, 2048], 64, 8) if options.large else ([128, 128], 64, 30)
     run, x, y = ours(hidden, batch, epochs)
     work = {"ours": run, "tuned": by_hand(x, y, hidden, batch, epochs, tuned=True)}
     if not options.large:

@@ -40,5 +40,5 @@ class CrossEntropy(Loss):
 
 
 def _classes_second(output: Tensor) -> Tensor:
-    """Return logits as torch wants them, (B, C) or (B, C, T); a view costs a node in the graph, so only where needed."""
+    """Return logits as torch wants them, (B, C) or (B, C, T); a view costs a node in the graph, so where needed."""
     return output if output.ndim == 2 else output.movedim(-1, 1)
