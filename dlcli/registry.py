@@ -20,7 +20,7 @@ PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two"}}
 """Names that packages known to us would bring, for the error that misses them."""
 
 
-def a(noun: str) -> str:
+def with_article(noun: str) -> str:
     """Return a noun with its indefinite article."""
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
@@ -144,7 +144,7 @@ class Registry:
             return found[0]
         if found:
             labels = " or ".join(repr(entry.label) for entry in found)
-            raise PluginError(f"{len(found)} packages provide {a(kind)} {name!r}: write {labels}")
+            raise PluginError(f"{len(found)} packages provide {with_article(kind)} {name!r}: write {labels}")
         raise PluginError(self._unknown(kind, name))
 
     def _unknown(self, kind: str, name: str) -> str:
@@ -159,7 +159,8 @@ class Registry:
         if package and package not in {entry.distribution for entry in self._entries}:
             parts.append(f"it comes with the package {package}: pip install {package}")
         elif other := sorted({entry.kind for entry in self._entries if entry.name == bare} - {kind}):
-            parts.append(f"{bare!r} is the name of {' and '.join(map(a, other))}, but here {a(kind)} is wanted")
+            kinds = " and ".join(map(with_article, other))
+            parts.append(f"{bare!r} is the name of {kinds}, but here {with_article(kind)} is wanted")
         parts.append(f"there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}")
         parts.extend(f"a plugin that may have had it is broken: {broken}" for broken in self.broken)
         return "; ".join(parts)
@@ -187,7 +188,7 @@ class Registry:
         table = {"name": value} if isinstance(value, str) else dict(value) if isinstance(value, Mapping) else {}
         name = table.pop("name", None)
         if not isinstance(name, str):
-            raise ValueError(f'a table for {a(kind)} needs its name, such as {{ name = "…" }}')
+            raise ValueError(f'a table for {with_article(kind)} needs its name, such as {{ name = "…" }}')
         try:
             entry = self.find(kind, name)
         except PluginError as error:

@@ -106,13 +106,13 @@ class Component(BaseModel, ABC):
             return handler(tuples(value))
         if not isinstance(value, str | Mapping):
             raise ValueError(
-                f'a {cls.kind} is named by a string, such as "name", or a table, such as {{ name = "name" }}'
+                f'{cls.kind}: a component is named by a string, such as "name", or a table, such as {{ name = "name" }}'
             )
         registry: Resolver | None = (info.context or {}).get("registry")
         if registry is None:
             raise ValueError(
                 f"no registry to look up {value!r}: make the component with registry.create(…), "
-                f"or pass a {cls.kind} object"
+                f"or pass the {cls.kind} as an object"
             )
         return registry.resolve(cls.kind, value)
 

@@ -14,8 +14,8 @@ from dlcli.errors import PluginError, UsageError
 from dlcli.plugins import Plugins
 from dlcli.recipe.keys import component_kind
 from dlcli.recipe.resolved import to_toml
-from dlcli.recipe.wording import article, expected
-from dlcli.registry import PUBLISHED, Entry, Registry
+from dlcli.recipe.wording import expected
+from dlcli.registry import PUBLISHED, Entry, Registry, with_article
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _kind_of(registry: Registry, name: str) -> str:
         return kinds[0]
     if kinds:
         choices = " or ".join(f"--kind {kind}" for kind in kinds)
-        raise UsageError(f"{name!r} is the name of {' and '.join(article(kind) for kind in kinds)}: add {choices}")
+        raise UsageError(f"{name!r} is the name of {' and '.join(with_article(kind) for kind in kinds)}: add {choices}")
     parts = [f"unknown component {name!r}"]
     close = difflib.get_close_matches(name, [entry.name for entry in registry.entries()], n=1)
     parts.extend(f"did you mean {other!r}?" for other in close)

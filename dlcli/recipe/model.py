@@ -142,8 +142,8 @@ class TrainSection(Section):
     epochs: int = Field(30, ge=1, description="passes over the training rows, at most")
     batch_size: int = Field(64, ge=1, description="rows in a batch")
     loss: Loss | None = Field(None, description="what training makes small; by default the task's own")
-    optimizer: Optimizer = by_name("adamw")
-    schedule: Schedule = by_name("constant")
+    optimizer: Annotated[Optimizer, Field(description="how weights follow the gradient")] = by_name("adamw")
+    schedule: Annotated[Schedule, Field(description="how the learning rate changes")] = by_name("constant")
     metrics: tuple[Metric, ...] | None = Field(None, description="figures of every epoch; by default the task's own")
     monitor: str = Field(
         "val_loss", description="decides the best epoch and early stopping: train_loss, val_loss or val_<metric>"

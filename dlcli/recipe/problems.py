@@ -11,8 +11,8 @@ from dlcli.errors import PluginError
 from dlcli.recipe.keys import Spot, component_kind, spot_at, tables
 from dlcli.recipe.lines import KeyPath
 from dlcli.recipe.model import Recipe, Section
-from dlcli.recipe.wording import article, expected, shown
-from dlcli.registry import Registry
+from dlcli.recipe.wording import expected, shown
+from dlcli.registry import Registry, with_article
 
 ELSEWHERE = (("data",), ("data", "split"), ("model",), ("train",), ("train", "optimizer"), ("train", "schedule"))
 """Tables in which a key that is in the wrong table is looked for."""
@@ -119,7 +119,7 @@ def _misnamed(path: KeyPath, spot: Spot, kind: str | None, registry: Registry) -
     if isinstance(name, str):
         return None
     got = f", got {shown(name)}" if "name" in spot.value else ""
-    return Finding((*path, "name"), f"{article(kind)} needs its name{got}; there are {names}")
+    return Finding((*path, "name"), f"{with_article(kind)} needs its name{got}; there are {names}")
 
 
 def _unknown(path: KeyPath, table: Mapping[str, Any], registry: Registry) -> str:

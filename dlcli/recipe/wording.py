@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from dlcli.contracts.component import Component
 from dlcli.recipe.keys import alternatives
+from dlcli.registry import with_article
 
 PLAIN = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -27,11 +28,6 @@ def shown(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
-
-
-def article(noun: str) -> str:
-    """Return a noun with its indefinite article."""
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def expected(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
@@ -65,7 +61,7 @@ def _phrase(choice: Any, limits: dict[str, Any]) -> str:
     if issubclass(choice if origin is None else origin, Enum):
         return _one_of(tuple(item.value for item in choice))
     if origin is None and issubclass(choice, Component):
-        return f"{article(choice.kind)}: its name, or a table with its name and parameters"
+        return f"{with_article(choice.kind)}: its name, or a table with its name and parameters"
     return "a table" if origin is dict or (origin is None and issubclass(choice, BaseModel)) else ""
 
 
