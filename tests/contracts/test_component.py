@@ -171,7 +171,7 @@ def test_a_name_needs_a_registry():
 
 @pytest.mark.parametrize("value", [3, None, ["pepper"]])
 def test_what_does_not_name_a_component(value):
-    with pytest.raises(ValidationError, match='a spice is named by a string, such as "name", or a table'):
+    with pytest.raises(ValidationError, match='spice: a component is named by a string, such as "name", or a table'):
         make(Soup, spice=value)
 
 
