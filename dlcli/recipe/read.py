@@ -1,5 +1,6 @@
 """Reads a recipe's file, or a mapping from Python, into a plain table of what TOML can hold."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import Enum
@@ -49,7 +50,9 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     try:
         return tomllib.loads(text), line_numbers(text)
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(path, f"the recipe is not valid TOML: {_syntax(str(error), text)}") from None
+        found = re.search(r"at line (\d+)", str(error))
+        place = f"{path}:{found[1] if found else text.count(chr(10)) + 1}"
+        raise _unreadable(place, f"the recipe is not valid TOML: {_syntax(str(error), text)}") from None
 
 
 def _unreadable(where: Path | str, message: str) -> RecipeError:

@@ -37,20 +37,20 @@ def test_a_path_through_a_file_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "message"),
     [
-        ("a = 1\nb = \nc = 2\n", "the recipe is not valid TOML: Invalid value (at line 2, column 5): b ="),
-        ("[train]\nepochs = 1\nepochs = 2\n", "Cannot overwrite a value (at line 3, column 11): epochs = 2"),
-        ("[train\n", "(at line 1, column 7): [train"),
-        ("a = [1, 2", "the recipe is not valid TOML: "),
-        ("name = mlp\n", "Invalid value (at line 1, column 8): name = mlp"),
+        ("a = 1\nb = \nc = 2\n", 2, "the recipe is not valid TOML: Invalid value (at line 2, column 5): b ="),
+        ("[train]\nepochs = 1\nepochs = 2\n", 3, "Cannot overwrite a value (at line 3, column 11): epochs = 2"),
+        ("[train\n", 1, "(at line 1, column 7): [train"),
+        ("a = [1, 2", 1, "the recipe is not valid TOML: "),
+        ("name = mlp\n", 1, "Invalid value (at line 1, column 8): name = mlp"),
     ],
 )
-def test_a_syntax_error_has_its_line_its_column_and_its_text(text, message, write):
+def test_a_syntax_error_has_its_line_its_column_and_its_text(text, line, message, write):
     path = write(text)
     with pytest.raises(RecipeError, match=re.escape(message)) as caught:
         read_toml(path)
-    assert caught.value.problems[0].where == str(path)
+    assert caught.value.problems[0].where == f"{path}:{line}"
 
 
 def test_what_is_not_utf8_has_the_line_and_the_byte(tmp_path):
