@@ -35,17 +35,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames inside a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's contents survive a power failure."""
+def sync(path: Path) -> None:
+    """Make the contents of a file, or the renames inside a folder, survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -59,11 +50,11 @@ def write_text(path: Path, text: str) -> None:
         temporary = path.with_name(f"{PARTIAL}{path.name}")
         try:
             temporary.write_text(text, encoding="utf-8")
-            sync_file(temporary)
+            sync(temporary)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -86,13 +77,13 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         try:
             fill(temporary)
             for file in temporary.iterdir():
-                sync_file(file)
-            sync_folder(temporary)
+                sync(file)
+            sync(temporary)
             remove_folder(path)
             os.rename(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
 def remove_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.task import Task, probabilities
+from dlcli.data.preprocessing import network_dtype
 from dlcli.errors import DataError
 
 
@@ -107,7 +108,7 @@ class Model(nn.Module):
             names = ", ".join(field.name for field in fields)
             raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(inputs) + len(conditions)}")
         ready = tuple(
-            _as_float(field, module(tensor))
+            module(tensor).to(network_dtype(field.kind))
             for field, module, tensor in zip(fields, self.preprocess, (*inputs, *conditions), strict=True)
         )
         extra: dict[str, Any] = {"conditions": ready[len(inputs) :]} if conditions else {}
@@ -130,11 +131,6 @@ class Model(nn.Module):
         """
         with torch.no_grad():
             return probabilities(self(*inputs, **extra), self.task)
-
-
-def _as_float(field: Field, tensor: Tensor) -> Tensor:
-    """Give numbers that no preprocessor touched the network's dtype."""
-    return tensor.float() if field.kind in {"features", "image", "sequence"} else tensor
 
 
 def describe(

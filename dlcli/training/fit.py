@@ -9,7 +9,7 @@ import torch
 from dlcli import atomic
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member, Result, Watch
-from dlcli.errors import Interrupted, TrainingError
+from dlcli.errors import Interrupted, TrainingError, UsageError
 from dlcli.training.checkpoint import Checkpoints
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.loop import Loop, StopRequested, Surroundings
@@ -64,6 +64,8 @@ def fit(
 def _fit_one(
     member: Member, around: Surroundings, checkpoints: Checkpoints, history_file: HistoryFile, resume: bool
 ) -> Result:
+    if member.averager is not None:
+        raise UsageError(f"the loop engine keeps no averages yet: train {member.identity or 'the member'} without one")
     loop = Loop(member, around, checkpoints, history_file)
     state = checkpoints.read() if resume else None
     if state is not None:

@@ -46,7 +46,7 @@ class HistoryFile:
         """Make what was appended survive a power failure."""
         with atomic.storage_errors(self.path):
             if self.path.exists():
-                atomic.sync_file(self.path)
+                atomic.sync(self.path)
 
     def read(self, member: str) -> tuple[EpochRecord, ...]:
         """Return the epochs of a member."""
