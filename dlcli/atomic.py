@@ -37,7 +37,9 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def sync(path: Path) -> None:
     """Make the contents of a file, or the renames inside a folder, survive a power failure."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open folders, and makes renames durable by itself
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

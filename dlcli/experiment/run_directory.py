@@ -126,6 +126,8 @@ def is_running(run: dict[str, Any]) -> bool:
         return False
     if run.get("pid") == os.getpid():
         return False  # a run of this very process ended without saying so
+    if os.name == "nt":
+        return False  # there, signal 0 would interrupt the process instead of asking for it
     try:
         os.kill(int(run["pid"]), 0)
     except (ProcessLookupError, KeyError, ValueError):
