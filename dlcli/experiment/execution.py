@@ -27,6 +27,7 @@ from dlcli.training.evaluation import evaluate
 from dlcli.training.fit import fit
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.network import build_network
+from dlcli.training.threads import suitable_threads
 
 
 @dataclass(frozen=True)
@@ -202,14 +203,15 @@ def _figures(
     member = prepared.member
     network = build_network(member, device)
     network.load_state_dict(dict(state))
-    return {
-        split: evaluate(
-            network,
-            batches.evaluation(member, prepared.dataset.splits[split]),
-            task=member.io.task,
-            loss=member.loss,
-            metrics=member.metrics,
-        )
-        for split in splits
-        if split in prepared.dataset.splits
-    }
+    with suitable_threads(network, member):
+        return {
+            split: evaluate(
+                network,
+                batches.evaluation(member, prepared.dataset.splits[split]),
+                task=member.io.task,
+                loss=member.loss,
+                metrics=member.metrics,
+            )
+            for split in splits
+            if split in prepared.dataset.splits
+        }

@@ -13,6 +13,7 @@ from dlcli.errors import Interrupted, TrainingError, UsageError
 from dlcli.training.checkpoint import Checkpoints
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.loop import Loop, StopRequested, Surroundings
+from dlcli.training.threads import suitable_threads
 
 
 def member_folder(directory: Path, identity: str) -> Path:
@@ -73,7 +74,8 @@ def _fit_one(
     else:
         history_file.cut(member.identity, 0)
     try:
-        return loop.run()
+        with suitable_threads(loop.network, member):
+            return loop.run()
     except StopRequested:
         raise Interrupted(f"interrupted after epoch {loop.epoch} of {member.epochs}") from None
     except torch.OutOfMemoryError as error:
