@@ -26,10 +26,13 @@ def storage_errors(path: Path) -> Iterator[None]:
     Raises:
         StorageError: The system refused to write: full disk, read-only folder, missing rights.
     """
+    # safetensors tells a full disk as an error of its own; imported here, since most commands write nothing.
+    from safetensors import SafetensorError
+
     try:
         yield
-    except OSError as error:
-        cause = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:
+        cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise StorageError(
             f"cannot write {path}: {cause}; free some space, or make the folder writable, or work in another folder"
         ) from error
@@ -79,6 +82,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         try:
             fill(temporary)
             for file in temporary.iterdir():
+                file.chmod(temporary.stat().st_mode & 0o666)  # safetensors makes its files for their owner alone
                 sync(file)
             sync(temporary)
             remove_folder(path)

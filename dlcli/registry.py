@@ -155,9 +155,15 @@ class Registry:
         if close and bare not in names:
             parts.append(f"did you mean {close[0]!r}?")
         packages = [package for package, brought in PUBLISHED.items() if bare in brought and bare not in names]
+        installed = {entry.distribution for entry in self._entries}
         package = distribution or (packages[0] if packages else "")
-        if package and package not in {entry.distribution for entry in self._entries}:
+        if distribution and (similar := difflib.get_close_matches(distribution, installed, n=1)):
+            parts.append(f"{similar[0]} is installed: did you mean {similar[0]}:{bare}?")
+        # Only names of our own form: an invented name must not send anybody to install what a stranger registered.
+        elif package.startswith("dlcli-") and package not in installed:
             parts.append(f"it comes with the package {package}: pip install {package}")
+        elif distribution and distribution not in installed:
+            parts.append(f"the package {distribution} is not installed")
         elif other := sorted({entry.kind for entry in self._entries if entry.name == bare} - {kind}):
             kinds = " and ".join(map(with_article, other))
             parts.append(f"{bare!r} is the name of {kinds}, but here {with_article(kind)} is wanted")

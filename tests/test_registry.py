@@ -113,7 +113,7 @@ def test_two_providers_of_a_name(registry):
             "unknown loss 'wave'; 'wave' is the name of a.* activation, but here a loss is wanted; there are none",
         ),
         ("activation", "snake", "it comes with the package dlcli-example: pip install dlcli-example"),
-        ("activation", "tides:ebb", "it comes with the package tides: pip install tides"),
+        ("activation", "tides:ebb", "the package tides is not installed; there are twice, wave"),
     ],
 )
 def test_unknown_names(registry, kind, name, message):

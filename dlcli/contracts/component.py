@@ -38,7 +38,8 @@ def by_name(name: str, **parameters: object) -> Any:
     """Make the default of a field that holds a component: a name, and parameters other than its defaults.
 
     Args:
-        name: Registered name; the registry in the validation context resolves it.
+        name: Registered name, best as `distribution:name`: another package may bring the bare name too. The registry
+            in the validation context resolves it.
         **parameters: Parameters other than their defaults.
 
     Returns:

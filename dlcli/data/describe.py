@@ -173,7 +173,8 @@ def _class_counts(target: StoredField, asked: Asked, splits: Mapping[str, Any]) 
     labels = np.concatenate([dataset[...] for dataset in target.datasets.values()])
     found = {}
     for split, rows in splits.items():
-        part = labels[rows.numpy()]
+        indices = rows.numpy()
+        part = labels[indices[(indices >= 0) & (indices < len(labels))]]  # `check` tells of the others
         if asked.task is Task.MULTILABEL:
             counts = (part == 1).reshape(-1, len(asked.classes)).sum(0)
         else:

@@ -26,7 +26,7 @@ def open_file(path: Path) -> Iterator[h5py.File]:
     if not path.exists():
         beside = [other.name for other in path.parent.glob("*.h5")] if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, beside, n=1)
-        hint = f"did you mean {close[0]}?" if close else "check data.path, which is relative to the recipe"
+        hint = f"did you mean {close[0]}?" if close else "check data.path"
         raise DataError(f"there is no file {path}; {hint}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected one HDF5 file")
@@ -43,13 +43,13 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         if not h5py.is_hdf5(path):
             raise DataError(
                 f"{path} is not an HDF5 file ({path.stat().st_size} bytes, no HDF5 signature); "
-                "`dlcli data import` converts other formats"
+                "convert it first, as docs/dataset.md describes"
             ) from cause
         raise DataError(f"{path} cannot be opened: {cause}; copy or download it again") from cause
     with file:
         try:
             yield file
-        except OSError as cause:
+        except (OSError, RuntimeError) as cause:  # h5py tells damage as either
             raise DataError(
                 f"{path} cannot be read: {cause}; the file is damaged, or was compressed with a filter that is not "
                 "installed: copy it again, or rewrite it with gzip"

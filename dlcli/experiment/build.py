@@ -1,7 +1,7 @@
 """The use case behind `dlcli build`: everything that can be found out before training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from dlcli.contracts.field import Field
 from dlcli.contracts.selector import select_parameters
 from dlcli.data.batches import InMemoryBatches
 from dlcli.errors import TrainingError
-from dlcli.experiment.prepare import prepare
+from dlcli.experiment.prepare import placed, prepare
 from dlcli.experiment.train import check_extras
+from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override
@@ -116,7 +117,11 @@ def build(
     checked = load_recipe(source, plugins.registry, [*overrides, *extra])
     check_extras(checked)
     where = choose_device(checked.train.device)
-    prepared = prepare(checked, plugins.registry)
+    with placed(source):
+        prepared = prepare(checked, plugins.registry)
+    if checked.train.freeze is not None:
+        frozen = frozen_parameters(prepared.member, checked.train.freeze)
+        prepared = replace(prepared, member=replace(prepared.member, frozen=frozen))
     member, dataset = prepared.member, prepared.dataset
     batches = InMemoryBatches(dataset, where)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -124,7 +129,9 @@ def build(
         seed_epoch(active_dropouts(network), member, 1, where)
         parameters = dict(network.named_parameters())
         optimizer = member.optimizer.build(
-            parameters.values(), lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
+            [parameter for parameter in parameters.values() if parameter.requires_grad],
+            lr=float(member.optimizer.lr),
+            weight_decay=float(member.optimizer.weight_decay),
         )
         step = Step(member, network, optimizer, where)
         step.start_epoch(1)
@@ -136,7 +143,7 @@ def build(
             f"the loss of the first batch is {loss}: look at the data with dlcli data check {checked.data.path}, "
             'and set preprocess = ["standardize"] under [data]'
         )
-    silent = [name for name, parameter in parameters.items() if parameter.grad is None]
+    silent = [name for name, parameter in parameters.items() if parameter.requires_grad and parameter.grad is None]
     counted = sum(parameter.numel() for parameter in parameters.values())
     return Preflight(
         name=checked.name,

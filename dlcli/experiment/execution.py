@@ -12,7 +12,7 @@ from dlcli.contracts.history import EpochRecord, History
 from dlcli.contracts.member import Member, Result
 from dlcli.contracts.run import RunInfo
 from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import Interrupted, StorageError, TrainingError
+from dlcli.errors import Interrupted, StorageError
 from dlcli.experiment.environment import now
 from dlcli.experiment.interruption import Interruption
 from dlcli.experiment.model_file import write_model
@@ -111,7 +111,7 @@ def execute(execution: Execution, display: Display, plugins: Plugins) -> Summary
             )[0]
         except (Interrupted, KeyboardInterrupt):
             status, result = "interrupted", _so_far(run, member)
-        except (TrainingError, StorageError) as error:
+        except Exception as error:
             # The disk may be full: what made training fail is what the user must hear.
             with contextlib.suppress(StorageError):
                 failed = _so_far(run, member)

@@ -5,7 +5,7 @@ from pathlib import Path
 from dlcli.errors import DataError
 from dlcli.experiment.model import Model
 from dlcli.experiment.model_file import read_model
-from dlcli.experiment.run_directory import RUNS, find_run
+from dlcli.experiment.run_directory import RUNS, find_run, is_running
 from dlcli.plugins import Plugins, load_plugins
 
 
@@ -30,7 +30,9 @@ def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = 
         facts = found.read()
         status = facts.get("status")
         advice = f"go on with dlcli train --resume {found.path}"
-        if status == "failed":
+        if is_running(facts):
+            advice = "it is still training"
+        elif status == "failed":
             advice = f"its training failed ({facts.get('error')})"
-        raise DataError(f"{found.path} has no model: no epoch was finished (status {status}); {advice}")
+        raise DataError(f"{found.path} has no model yet (status {status}); {advice}")
     return read_model(found.model, plugins or load_plugins())

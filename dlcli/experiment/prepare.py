@@ -1,10 +1,13 @@
 """From a checked recipe to live objects: the dataset, what is fitted on it, and the member to be trained."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.history import Direction
@@ -20,7 +23,9 @@ from dlcli.data.read import read_dataset
 from dlcli.errors import DataError, Problem, RecipeError
 from dlcli.experiment.model import ModelDescription, describe
 from dlcli.recipe.model import Recipe
+from dlcli.recipe.read import read_toml
 from dlcli.registry import Registry
+from dlcli.training.network import build_network
 
 LOSSES = {
     Task.BINARY: "binary_cross_entropy",
@@ -53,6 +58,34 @@ class Prepared:
     dataset: Dataset
     description: ModelDescription
     member: Member
+
+
+@contextmanager
+def placed(source: str | Path | Mapping[str, Any]) -> Iterator[None]:
+    """Give problems that only the data could show the line of the recipe that they are about.
+
+    Args:
+        source: The recipe as it was given.
+
+    Yields:
+        None: The block runs.
+
+    Raises:
+        RecipeError: The block's, with places.
+    """
+    try:
+        yield
+    except RecipeError as error:
+        if isinstance(source, Mapping):
+            raise
+        _, lines = read_toml(Path(source))
+
+        def where(problem: Problem) -> str:
+            path = tuple(problem.key.split("."))
+            found = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+            return f"{source}:{found}" if found else str(source)
+
+        raise RecipeError([replace(p, where=p.where or where(p)) for p in error.problems]) from error
 
 
 def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
@@ -151,6 +184,7 @@ def prepare(
         select=train.select,
         keep=Keep(**dict(train.keep_checkpoints)),
     )
+    _check_architecture(member)
     completed = recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"task": dataset.task, "fingerprint": dataset.fingerprint}),
@@ -158,6 +192,19 @@ def prepare(
         }
     )
     return Prepared(completed, dataset, description, member)
+
+
+def _check_architecture(member: Member) -> None:
+    """Refuse an architecture that cannot be built for this data, or not trained in batches of one row."""
+    try:
+        network = build_network(member, torch.device("cpu"))
+    except ValueError as error:
+        raise RecipeError([Problem("", "model.architecture", str(error))]) from error
+    images = any(field.kind == "image" for field in member.io.inputs)
+    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if member.batch_size == 1 and normalizes and not images:
+        message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
+        raise RecipeError([Problem("", "train.batch_size", message)])
 
 
 def _loss(recipe: Recipe, task: Task, registry: Registry) -> Loss:

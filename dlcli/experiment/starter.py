@@ -156,7 +156,11 @@ def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]
     if not description.splits.keys() & {"train", "val", "test"}:
         missing["test"] = 0.2
     if missing:
-        values["split"] = {**missing, "stratify": task in (Task.BINARY, Task.MULTICLASS)}
+        counts = [count for classes in description.class_counts.values() for count in classes.values()]
+        # Groups stay whole, and a class of one row cannot be divided: then the default decides.
+        divisible = not _by_role(description, "group") and min(counts, default=0) > 2
+        by_class = task in (Task.BINARY, Task.MULTICLASS)
+        values["split"] = {**missing, "stratify": True} if by_class and divisible else missing
     if any(field.kind in ("features", "image", "sequence") for field in _by_role(description, "input", "condition")):
         values["preprocess"] = ["standardize"]
     comments = {

@@ -13,7 +13,7 @@ from dlcli.errors import PluginError, UsageError
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.model_file import packages, read_model
-from dlcli.experiment.prepare import Prepared, prepare
+from dlcli.experiment.prepare import Prepared, placed, prepare
 from dlcli.experiment.resume import reopen
 from dlcli.experiment.run_directory import RUNS, RunDirectory, find_run, make_run
 from dlcli.experiment.run_recipe import write_recipe
@@ -91,7 +91,8 @@ def _begin(
     recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
     choose_device(recipe.train.device)
     check_extras(recipe)
-    prepared = prepare(recipe, plugins.registry)
+    with placed(source):
+        prepared = prepare(recipe, plugins.registry)
     start: WarmStart | None = None
     notes: list[str] = []
     if recipe.train.start_from is not None:

@@ -62,6 +62,11 @@ def fit(
     return results
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out; on a CPU torch tells it in words alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 def _fit_one(
     member: Member, around: Surroundings, checkpoints: Checkpoints, history_file: HistoryFile, resume: bool
 ) -> Result:
@@ -78,7 +83,9 @@ def _fit_one(
             return loop.run()
     except StopRequested:
         raise Interrupted(f"interrupted after epoch {loop.epoch} of {member.epochs}") from None
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise TrainingError(
             f"memory of {around.device} ran out in epoch {loop.epoch + 1}: {str(error).splitlines()[0]}; "
             f"try a smaller train.batch_size (now {member.batch_size}) or a smaller network"

@@ -214,3 +214,45 @@ def test_two_plugins_with_one_name_are_told_apart(folder):
     assert done.returncode == 2
     said = " ".join(done.stderr.split())
     assert "2 packages provide an activation 'twin': write 'dlcli-one:twin' or 'dlcli-two:twin'" in said
+
+
+def test_an_architecture_that_does_not_suit_the_task_is_told_with_its_line(folder, told):
+    with h5py.File("digits.h5", "w") as file:
+        file["x"], file["y"] = np.random.rand(60, 3).astype("f4"), np.random.rand(60).astype("f4")
+    Path("recipe.toml").write_text(RECIPE.replace('"mlp"\nhidden = [8]', '"logistic"'))
+    code, said = told("train")
+    assert code == 2
+    assert "recipe.toml:6: model.architecture: logistic classifies, but" in said
+    assert not Path("runs").exists()
+
+
+def test_a_loss_that_does_not_suit_the_task_is_told_with_its_line(folder, told):
+    Path("recipe.toml").write_text(RECIPE + 'loss = "mse"\n')
+    code, said = told("build")
+    assert code == 2
+    assert "recipe.toml:10: train.loss: mse is for regression" in said
+
+
+def test_batch_normalization_of_one_row_is_told_before_training(folder, told):
+    text = RECIPE.replace("epochs = 1", "epochs = 1\nbatch_size = 1").replace("hidden = [8]", 'norm = "batch"')
+    with h5py.File("digits.h5", "w") as file:
+        file["x"], file["y"] = np.random.rand(60, 3).astype("f4"), np.random.rand(60).astype("f4")
+    Path("recipe.toml").write_text(text)
+    code, said = told("train")
+    assert code == 2
+    assert "recipe.toml:10: train.batch_size: batch normalization needs at least 2 rows" in said
+
+
+def test_a_damaged_hdf5_file_is_a_fault_of_the_data(folder, told):
+    data = bytearray(Path("digits.h5").read_bytes())
+    data[5000:9000] = bytes(4000)
+    Path("digits.h5").write_bytes(data)
+    for command in (("train",), ("data", "check", "digits.h5"), ("data", "show", "digits.h5"), ("init", "digits.h5")):
+        code, said = told(*command, *(["-o", "x.toml"] if command[0] == "init" else []))
+        assert code == 3, said
+
+
+def test_a_batch_that_fits_no_memory(folder, told):
+    code, said = told("train", "--set", "train.batch_size=99999999999")
+    assert code == 5
+    assert "memory" in said

@@ -138,7 +138,7 @@ def test_splits_are_asked_for_where_the_file_has_none(dataset, plugins, tmp_path
     no_val = dataset((5,), classes(3), splits=("train", "test"), **names)
     assert split(no_val) == {"val": 0.2, "stratify": True}
     numbers_only = dataset((5,), numbers(), splits=("train",))
-    assert split(numbers_only) == {"val": 0.2, "stratify": False}
+    assert split(numbers_only) == {"val": 0.2}
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ CASES = [
     # Components.
     ("activation = 'relo'", "5", "model.activation", "unknown activation 'relo'; did you mean 'relu'?; there are leaky, relu"),
     ("activation = 'adam'", "5", "model.activation", "but here an activation is wanted; there are leaky, relu"),
-    ("activation = 'other:relu'", "5", "model.activation", "it comes with the package other: pip install other"),
+    ("activation = 'other:relu'", "5", "model.activation", "the package other is not installed"),
     ("activation = 3", "5", "model.activation", "expected an activation: its name, or a table with its name and parameters, got 3; there are leaky, relu"),
     ("activation = { slope = 1 }", "5", "model.activation.name", "an activation needs its name; there are leaky, relu"),
     ("activation = { name = 3 }", "5", "model.activation.name", "an activation needs its name, got 3; there are leaky, relu"),

@@ -85,8 +85,8 @@ class CNN(Architecture):
     pool: Literal["max", "avg", "none"] = Field("max", description="what ends a block")
     pool_size: int = Field(2, ge=1, description="height and width of the pooled patches, in pixels")
     hidden: tuple[Count, ...] = Field((128,), description="widths of the layers between the maps and the head")
-    activation: Activation = by_name("relu")
-    norm: Normalization = by_name("none")
+    activation: Activation = by_name("dlcli:relu")
+    norm: Normalization = by_name("dlcli:none")
     dropout: PerMember = Field(0.0, ge=0, lt=1, description="probability that a value before or in the head is dropped")
 
     @model_validator(mode="after")

@@ -34,8 +34,8 @@ class MLP(Architecture):
     name: ClassVar[str] = "mlp"
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((128, 128), description="widths of the hidden layers")
-    activation: Activation = by_name("relu")
-    norm: Normalization = by_name("none")
+    activation: Activation = by_name("dlcli:relu")
+    norm: Normalization = by_name("dlcli:none")
     dropout: PerMember = Field(0.0, ge=0, lt=1, description="probability that a hidden unit is dropped")
 
     def build(self, io: InputOutput) -> nn.Module:

@@ -32,7 +32,7 @@ class GatedMLP(Architecture):
     name: ClassVar[str] = "gated_mlp"
 
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((64, 64), description="widths of the hidden layers")
-    activation: Activation = by_name("snake")
+    activation: Activation = by_name("dlcli-example:snake")
     dropout: PerMember = Field(0.0, ge=0, lt=1, description="probability that a hidden unit is dropped")
 
     def build(self, io: InputOutput) -> nn.Module:
