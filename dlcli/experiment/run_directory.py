@@ -2,16 +2,20 @@
 
 import json
 import os
+import shutil
 import socket
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlcli import atomic
 from dlcli.errors import DataError, UsageError
 
 FORMAT = 1
 RUNS = Path("runs")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,16 @@ class RunDirectory:
         atomic.write_json(file, {**found, **entries})
 
 
-def make_run(name: str, root: Path = RUNS) -> RunDirectory:
-    """Make a fresh run directory `<root>/<name>/<number>`; no existing run is touched.
+def make_run(name: str, fill: Callable[[RunDirectory], T], root: Path = RUNS) -> tuple[RunDirectory, T]:
+    """Make a fresh run directory `<root>/<name>/<number>`; it appears whole, and no existing run is touched.
 
     Args:
         name: The recipe's name.
+        fill: Writes what a run begins with, `run.json` and `recipe.toml`, into the directory that it is given.
         root: Where runs are.
 
     Returns:
-        The new directory, empty.
+        The new directory, and what `fill` returned.
 
     Raises:
         StorageError: It cannot be made.
@@ -80,14 +85,24 @@ def make_run(name: str, root: Path = RUNS) -> RunDirectory:
     folder = root / name
     with atomic.storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-            path = folder / f"{max(numbers, default=0) + 1:04d}"
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue  # another process was quicker: the next number is free
-            return RunDirectory(path)
+        # As deep as the run will be, so that paths in it, which are relative, stay right.
+        draft = Path(tempfile.mkdtemp(prefix=atomic.PARTIAL, dir=folder))
+        try:
+            draft.chmod(folder.stat().st_mode & 0o777)
+            filled = fill(RunDirectory(draft))
+            while True:
+                numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+                path = folder / f"{max(numbers, default=0) + 1:04d}"
+                try:
+                    os.rename(draft, path)
+                except OSError:
+                    if not path.exists():
+                        raise
+                    continue  # another process was quicker: the next number is free
+                atomic.sync(folder)
+                return RunDirectory(path), filled
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def find_run(reference: str | Path, root: Path = RUNS) -> RunDirectory:

@@ -27,5 +27,5 @@ def write_recipe(run: RunDirectory, recipe: Recipe, registry: Registry) -> dict[
     table["data"]["path"] = os.path.relpath(Path(recipe.data.path).resolve(), folder)
     if recipe.train.start_from is not None:
         table["train"]["start_from"] = os.path.relpath(Path(recipe.train.start_from).resolve(), folder)
-    atomic.write_text(run.recipe, to_toml(table, f"Resolved recipe of {run.path}: dlcli train takes it as it is."))
+    atomic.write_text(run.recipe, to_toml(table, "Resolved recipe of a run: dlcli train takes it as it is."))
     return table

@@ -104,11 +104,14 @@ def _begin(
         notes = [f"started from {earlier.path}: {len(start.state)} tensors taken", *start.mismatches]
     if recipe.train.freeze is not None:
         prepared = _changed(prepared, frozen=frozen_parameters(prepared.member, recipe.train.freeze))
-    run = make_run(recipe.name, runs)
-    if start is not None:
-        with atomic.storage_errors(run.start):
-            save_file(dict(start.state), run.start)
-    table = write_start(run, prepared, plugins)
+
+    def fill(run: RunDirectory) -> dict[str, Any]:
+        if start is not None:
+            with atomic.storage_errors(run.start):
+                save_file(dict(start.state), run.start)
+        return write_start(run, prepared, plugins)
+
+    run, table = make_run(recipe.name, fill, runs)
     return Execution(run, prepared, table, resume=False, notes=tuple(notes))
 
 
