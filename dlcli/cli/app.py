@@ -78,9 +78,14 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return Interrupted.exit_code
-    except BrokenPipeError:
-        # Python flushes stdout once more at its end and would complain about the same closed pipe.
+    except OSError as error:
+        if error.filename is not None:
+            tell_fault(error, as_json=as_json, debug=debug)
+            return 1
+        # Stdout is closed or full. Python flushes it once more at its end and would complain about it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            warn(f"cannot write the output: {error.strerror}")
         return 1
     except Exception as error:
         tell_fault(error, as_json=as_json, debug=debug)

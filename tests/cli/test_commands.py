@@ -40,7 +40,7 @@ def inside(request, monkeypatch):
 def test_init_writes_a_recipe_and_says_what_next(dlcli, workplace, tmp_path):
     outcome = dlcli("init", "blobs.h5", "-o", str(tmp_path / "first.toml"))
     assert outcome.code == 0
-    assert "Next: dlcli train" in outcome.out
+    assert "Next: dlcli train" in " ".join(outcome.out.split())
     assert tomllib.loads((tmp_path / "first.toml").read_text())["name"] == "blobs"
 
 
