@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dlcli.contracts.field import Field as Field
     from dlcli.contracts.field import InputOutput as InputOutput
     from dlcli.contracts.folds import Folds as Folds
+    from dlcli.contracts.history import Direction as Direction
     from dlcli.contracts.history import EpochRecord as EpochRecord
     from dlcli.contracts.history import History as History
     from dlcli.contracts.importer import Importer as Importer
@@ -37,18 +38,26 @@ if TYPE_CHECKING:
     from dlcli.contracts.normalization import Normalization as Normalization
     from dlcli.contracts.optimizer import Optimizer as Optimizer
     from dlcli.contracts.preprocessor import Preprocessor as Preprocessor
+    from dlcli.contracts.randomness import derive as derive
     from dlcli.contracts.regularizer import MixedBatch as MixedBatch
     from dlcli.contracts.regularizer import Regularizer as Regularizer
     from dlcli.contracts.run import RunInfo as RunInfo
     from dlcli.contracts.schedule import Horizon as Horizon
     from dlcli.contracts.schedule import Schedule as Schedule
     from dlcli.contracts.search import Choice as Choice
+    from dlcli.contracts.search import Condition as Condition
     from dlcli.contracts.search import Distribution as Distribution
-    from dlcli.contracts.search import Proposal as Proposal
+    from dlcli.contracts.search import Normal as Normal
     from dlcli.contracts.search import Search as Search
     from dlcli.contracts.search import Searcher as Searcher
+    from dlcli.contracts.search import Setting as Setting
     from dlcli.contracts.search import Space as Space
     from dlcli.contracts.search import Uniform as Uniform
+    from dlcli.contracts.search import Value as Value
+    from dlcli.contracts.search import belongs as belongs
+    from dlcli.contracts.search import compose as compose
+    from dlcli.contracts.search import keys_in_order as keys_in_order
+    from dlcli.contracts.search import written as written
     from dlcli.contracts.selector import select_parameters as select_parameters
     from dlcli.contracts.task import CLASSIFICATION as CLASSIFICATION
     from dlcli.contracts.task import REGRESSION as REGRESSION
@@ -87,7 +96,7 @@ _WHERE = {
     "contracts.exporter": ("Exporter",),
     "contracts.field": ("Field", "InputOutput"),
     "contracts.folds": ("Folds",),
-    "contracts.history": ("EpochRecord", "History"),
+    "contracts.history": ("Direction", "EpochRecord", "History"),
     "contracts.importer": ("Importer",),
     "contracts.initializer": ("Initializer",),
     "contracts.kinds": ("KINDS",),
@@ -96,10 +105,26 @@ _WHERE = {
     "contracts.normalization": ("Normalization",),
     "contracts.optimizer": ("Optimizer",),
     "contracts.preprocessor": ("Preprocessor",),
+    "contracts.randomness": ("derive",),
     "contracts.regularizer": ("MixedBatch", "Regularizer"),
     "contracts.run": ("RunInfo",),
     "contracts.schedule": ("Horizon", "Schedule"),
-    "contracts.search": ("Choice", "Distribution", "Proposal", "Search", "Searcher", "Space", "Uniform"),
+    "contracts.search": (
+        "Choice",
+        "Condition",
+        "Distribution",
+        "Normal",
+        "Search",
+        "Searcher",
+        "Setting",
+        "Space",
+        "Uniform",
+        "Value",
+        "belongs",
+        "compose",
+        "keys_in_order",
+        "written",
+    ),
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
     "errors": ("DlcliError", "PluginError"),

@@ -51,10 +51,24 @@ def sync(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
+
+    def fill(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_file(path, fill)
+
+
+def write_file(path: Path, fill: Callable[[Path], None]) -> None:
+    """Write any file whole or not at all; one that is there already is replaced.
+
+    Args:
+        path: The file.
+        fill: Writes the temporary file whose path it is given.
+    """
     with storage_errors(path):
         temporary = path.with_name(f"{PARTIAL}{path.name}")
         try:
-            temporary.write_text(text, encoding="utf-8")
+            fill(temporary)
             sync(temporary)
             os.replace(temporary, path)
         finally:

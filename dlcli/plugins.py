@@ -27,6 +27,7 @@ BUILTIN = tuple(
         "regularizers",
         "optimizers",
         "schedules",
+        "searches",
         "observers",
     )
 )

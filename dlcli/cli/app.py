@@ -21,6 +21,7 @@ from dlcli.cli import (
     schema,
     train,
 )
+from dlcli.cli.options import with_values
 from dlcli.cli.output import tell_error, tell_fault, warn
 from dlcli.errors import DlcliError, Interrupted
 
@@ -71,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     as_json = "--json" in arguments
     try:
-        code = _dispatch([argument for argument in arguments if argument != "--debug"])
+        code = _dispatch(with_values([argument for argument in arguments if argument != "--debug"]))
         sys.stdout.flush()
     except DlcliError as error:
         tell_error(error, as_json=as_json, debug=debug)

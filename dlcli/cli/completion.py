@@ -58,9 +58,14 @@ def devices(incomplete: str) -> list[str]:
     return _beginning(("auto", "cpu", "cuda", "mps"), incomplete)
 
 
+def engines(incomplete: str) -> list[str]:
+    """Return the engines that can be asked for."""
+    return _beginning(("auto", "loop", "vectorized"), incomplete)
+
+
 def splits(incomplete: str) -> list[str]:
     """Return the splits that a dataset may have."""
-    return _beginning(("train", "val", "test", "all"), incomplete)
+    return _beginning(("train", "val", "test", "all", "fold"), incomplete)
 
 
 def sort_keys(incomplete: str) -> list[str]:

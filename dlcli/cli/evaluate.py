@@ -15,7 +15,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="RUN",
-            help="Run directory, NAME/0001, or NAME for its latest run.",
+            help="Run directory, NAME/0001, or NAME for its latest run; RUN@fold-3 for a member of it.",
             autocompletion=completion.run_names,
         ),
     ],
@@ -24,7 +24,12 @@ def evaluate(
         typer.Option(metavar="FILE", help="Another HDF5 file of the same fields.", show_default="the run's own"),
     ] = None,
     split: Annotated[
-        str, typer.Option(metavar="train|val|test|all", help="Which rows.", autocompletion=completion.splits)
+        str,
+        typer.Option(
+            metavar="train|val|test|all|fold",
+            help="Which rows; fold: those that a fold's model has not seen.",
+            autocompletion=completion.splits,
+        ),
     ] = "test",
     device: Device = None,
     runs: Runs = Path("runs"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dlcli.cli import completion
-from dlcli.cli.options import Device, Json, Quiet, Runs, Set
+from dlcli.cli.options import Device, Engine, Folds, Json, Quiet, Runs, Set, fold_number
 from dlcli.cli.output import print_json, show, stderr_console, stdout_console, warn
 from dlcli.errors import Interrupted
 
@@ -22,6 +22,11 @@ def train(
         ),
     ] = None,
     overrides: Set = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Train N networks that differ only in their randomness.")
+    ] = None,
+    kfold: Folds = None,
+    engine: Engine = None,
     device: Device = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the run; without it, the recipe's name.")
@@ -33,7 +38,10 @@ def train(
     start_from: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="RUN", help="Start from the weights of a run.", autocompletion=completion.run_names
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a run, or of a member, RUN@fold-3.",
+            autocompletion=completion.run_names,
         ),
     ] = None,
     freeze: Annotated[
@@ -47,8 +55,9 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, and leave a run directory.
+    """Train a network, or several, and leave a run directory.
 
+    With --seeds or --kfold, what the run is judged by is a mean and its spread, and its model is the networks' mean.
     Progress is live on a terminal and one line an epoch elsewhere.
     With --json it goes to stderr, and stdout gets one object.
     Ctrl-C saves the state and says how to go on.
@@ -60,6 +69,9 @@ def train(
     summary = train_recipe(
         recipe if recipe or resume else Path("recipe.toml"),
         overrides=overrides or (),
+        seeds=seeds,
+        kfold=fold_number(kfold),
+        engine=engine,
         device=device,
         name=name,
         resume=resume,

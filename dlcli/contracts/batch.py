@@ -1,6 +1,7 @@
 """Batches, and where training gets them from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import Tensor
@@ -31,6 +32,20 @@ class Batch(NamedTuple):
     offset: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class StackedRows:
+    """Rows of several members, to be evaluated together.
+
+    Args:
+        shared: Whether all members have the same rows, which then come without a member axis.
+        batches: Batches, (M, B, …) or, shared, (B, …), each with the number of rows of every member in it; the rest is
+            filler with weight 0.
+    """
+
+    shared: bool
+    batches: Iterator[tuple[Batch, Sequence[int]]]
+
+
 class Batches(Protocol):
     """The batches of any member over one shared dataset; made by the data room, used by both engines."""
 
@@ -44,4 +59,12 @@ class Batches(Protocol):
 
     def evaluation(self, member: "Member", rows: Tensor) -> Iterator[Batch]:
         """Return given rows in their order, in batches as large as is quick; the last one may be short."""
+        ...
+
+    def stacked_training(self, members: "Sequence[Member]", epoch: int) -> Iterator[Batch]:
+        """Return one epoch of members that have as many steps: what each gets alone, on a leading member axis."""
+        ...
+
+    def stacked_evaluation(self, members: "Sequence[Member]", rows: Sequence[Tensor]) -> StackedRows:
+        """Return given rows of every member, each in their order."""
         ...

@@ -102,18 +102,36 @@ class Member:
     keep: Keep = Keep()
 
 
+Engine = Literal["auto", "loop", "vectorized"]
+"""How members are trained: one by one, as stacks, or as stacks where that works."""
+
+
+@dataclass(frozen=True)
+class Halving:
+    """Successive halving within a population.
+
+    Args:
+        epochs: Ends of these epochs, rising: of the members still training, the worse half by monitored value leaves
+            (of an odd number the smaller part leaves; of equal values the later in the population leaves first).
+    """
+
+    epochs: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Result:
     """What training one member gave.
 
     Args:
         identity: The member's.
-        state: The network's `state_dict` at the selected epoch, on the CPU.
-        selected_epoch: The epoch that `state` is from.
-        best_epoch: The epoch with the best monitored value.
+        state: The network's `state_dict` at the selected epoch, on the CPU; empty where no epoch was finished.
+        selected_epoch: The epoch that `state` is from; 0 where no epoch was finished.
+        best_epoch: The epoch with the best monitored value; 0 where no epoch was finished.
         history: Every epoch.
         stopped: Why training ended early; None where it ran all its epochs.
-        seconds: Wall time of all epochs, those before a resume included.
+        seconds: Wall time of all epochs, those before a resume included; a stack's time is shared among its members.
+        pruned: Whether it was halving that ended it.
+        failure: Why it failed, such as a loss that became NaN; `state` is then the best epoch's.
     """
 
     identity: str
@@ -123,6 +141,8 @@ class Result:
     history: History
     stopped: str | None
     seconds: float
+    pruned: bool = False
+    failure: str | None = None
 
     @property
     def epochs(self) -> int:
@@ -149,6 +169,10 @@ class Watch(Protocol):
         """An epoch of a member ended; `history` includes it."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something happened that the user should know, such as which engine trains and why."""
+        ...
+
 
 class Fit(Protocol):
     """Trains a population: the only way in which anything is trained."""
@@ -163,6 +187,8 @@ class Fit(Protocol):
         watch: Watch,
         checkpoint_seconds: float,
         resume: bool,
+        engine: Engine = "auto",
+        halving: Halving | None = None,
     ) -> list[Result]:
         """Train every member.
 
@@ -175,12 +201,16 @@ class Fit(Protocol):
             watch: Is told how it goes.
             checkpoint_seconds: Least time between two checkpoints for resuming, in seconds, ≥ 0.
             resume: Whether to go on from the directory's checkpoints, where there are any.
+            engine: Which engine; `vectorized` is refused where a member cannot train in a stack.
+            halving: When the worse half leaves; None for never.
 
         Returns:
-            One result a member, in the order of `members`.
+            One result a member, in the order of `members`; a member whose loss became NaN or infinite says so in
+            `failure`, and the others go on.
 
         Raises:
-            TrainingError: The loss became NaN or infinite, or memory ran out.
+            TrainingError: Memory ran out.
+            UsageError: `engine` is `vectorized` and a member cannot train in a stack.
             Interrupted: The watch asked for it; the state is saved.
             StorageError: A file could not be written.
         """

@@ -1,7 +1,7 @@
 """The use case behind `dlcli build`: everything that can be found out before training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def build(
         prepared = prepare(checked, plugins.registry)
     if checked.train.freeze is not None:
         frozen = frozen_parameters(prepared.member, checked.train.freeze)
-        prepared = replace(prepared, member=replace(prepared.member, frozen=frozen))
+        prepared = prepared.with_members(frozen=frozen)
     member, dataset = prepared.member, prepared.dataset
     batches = InMemoryBatches(dataset, where)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -162,7 +162,7 @@ def build(
         steps_per_epoch=batches.steps(member),
         regularized={named.id: _touched(named.component, network) for named in checked.regularizers},
         device=str(where),
-        notes=tuple(f"{name} got no gradient: the loss does not depend on it" for name in silent),
+        notes=(*prepared.plan.notes, *(f"{name} got no gradient: the loss does not depend on it" for name in silent)),
     )
 
 

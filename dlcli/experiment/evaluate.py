@@ -5,23 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.member import Member
 from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import DataError, UsageError
-from dlcli.experiment.load import load
+from dlcli.errors import DataError
+from dlcli.experiment.address import Address, find_address
+from dlcli.experiment.combination import CombinedModel
 from dlcli.experiment.model import Model
+from dlcli.experiment.model_folder import AnyModel, read_model
+from dlcli.experiment.outputs import figures_of, outputs_on
 from dlcli.experiment.prepare import read_data
-from dlcli.experiment.run_directory import RUNS, find_run
+from dlcli.experiment.run_directory import RUNS
+from dlcli.experiment.split_choice import chosen_rows
 from dlcli.experiment.summary import finite
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
+from dlcli.recipe.model import Recipe
 from dlcli.training.device import choose_device
 from dlcli.training.evaluation import evaluate as evaluate_network
-
-ALL = "all"
-"""Stands for every row of a file, whatever its splits."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,20 @@ class Evaluation:
     """Figures of a run on rows.
 
     Args:
-        run: The run's directory.
+        run: The run, or the member of it.
         data: The file.
         split: The split.
         rows: How many rows.
         metrics: The loss and each metric of the recipe, by name.
+        note: What must be known to read the figures; None where nothing need be.
     """
 
-    run: Path
+    run: Address
     data: Path
     split: str
     rows: int
     metrics: dict[str, float]
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -50,6 +55,7 @@ class Evaluation:
             "split": self.split,
             "rows": self.rows,
             "metrics": finite(self.metrics),
+            "note": self.note,
         }
 
 
@@ -65,9 +71,9 @@ def evaluate(
     """Evaluate a run's model.
 
     Args:
-        run: Its path, `NAME/0001`, or `NAME`.
+        run: Its path, `NAME/0001`, or `NAME`; `RUN@fold-3` for a member of it.
         data: Another HDF5 file of the same layout; the run's own where None.
-        split: `train`, `val` or `test`, or `all` for every row.
+        split: `train`, `val` or `test`, `all` for every row, or `fold` for the rows that a fold's model has not seen.
         device: Where to compute; the recipe's where None.
         runs: Folder of all runs.
         plugins: Loaded plugins; loaded here where None.
@@ -76,50 +82,61 @@ def evaluate(
         The figures.
 
     Raises:
-        UsageError: There is no such run or split.
+        UsageError: There is no such run or split, or the run was trained on its validation rows.
         DataError: The file cannot be used, or does not fit the model.
     """
     plugins = plugins or load_plugins()
-    found = find_run(run, Path(runs))
-    model = load(found.path, plugins=plugins)
-    recipe = load_recipe(found.recipe, plugins.registry)
+    address = find_address(run, Path(runs))
+    model = read_model(address.trained_model(), plugins)
+    facts = address.run.read()
+    recipe = load_recipe(address.run.recipe, plugins.registry)
     if data is not None:
         own = {"path": str(Path(data).resolve()), "fingerprint": None}
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=own)})
     dataset = read_data(recipe, complete=data is None)
     path = Path(recipe.data.path)
     _check_fields(model, dataset, path)
-    if split != ALL and split not in dataset.splits:
-        raise UsageError(
-            f"{path} has no split {split!r}; there are {', '.join(dataset.splits)}, and {ALL} for every row"
-        )
-    rows = torch.arange(dataset.rows) if split == ALL else dataset.splits[split]
+    same_data = dataset.fingerprint == facts["data"]["fingerprint"]
+    rows, note = chosen_rows(address, facts, dataset, path, split, same_data=same_data)
     where = choose_device(device or recipe.train.device)
-    description = model.description
-    member = Member(
-        identity="",
-        seed=0,
-        architecture=description.architecture,
-        io=description.io,
-        loss=description.loss,
-        optimizer=recipe.train.optimizer,
-        schedule=recipe.train.schedule,
-        training_rows=rows,
-        epochs=1,
-        batch_size=1,
-        preprocessing=model.preprocessing,
-    )
-    figures = evaluate_network(
-        model.network.to(where),
-        InMemoryBatches(dataset, where).evaluation(member, rows),
+    figures = _figures(model, dataset, rows, where, recipe)
+    return Evaluation(address, path, split, len(rows), figures, note)
+
+
+def _figures(model: AnyModel, dataset: Dataset, rows: Tensor, device: torch.device, recipe: Recipe) -> dict[str, float]:
+    batches = InMemoryBatches(dataset, device)
+
+    def stand_in(single: Model) -> Member:
+        """Stands for the member that the model was, as far as batches and figures need it."""
+        return Member(
+            identity="",
+            seed=0,
+            architecture=single.description.architecture,
+            io=single.description.io,
+            loss=single.description.loss,
+            optimizer=recipe.train.optimizer,
+            schedule=recipe.train.schedule,
+            training_rows=rows,
+            epochs=1,
+            batch_size=1,
+            metrics=single.description.metrics,
+            preprocessing=single.preprocessing,
+        )
+
+    if isinstance(model, CombinedModel):
+        outputs = [outputs_on(single.network.to(device), stand_in(single), batches, rows) for single in model.models]
+        return figures_of(model.combine(outputs), stand_in(model.models[0]), batches, rows)
+    member = stand_in(model)
+    return evaluate_network(
+        model.network.to(device),
+        batches.evaluation(member, rows),
         task=model.task,
-        loss=description.loss,
-        metrics=description.metrics,
+        loss=member.loss,
+        metrics=member.metrics,
     )
-    return Evaluation(found.path, path, split, len(rows), figures)
 
 
-def _check_fields(model: Model, dataset: Dataset, path: Path) -> None:
+def _check_fields(model: AnyModel, dataset: Dataset, path: Path) -> None:
     """Refuse a dataset whose fields are not those that the model was trained on."""
     wanted = (*model.inputs, *model.description.conditions, model.description.target)
     found = (*dataset.by_role("input"), *dataset.by_role("condition"), dataset.target)

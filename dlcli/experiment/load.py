@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from dlcli.errors import DataError
-from dlcli.experiment.model import Model
-from dlcli.experiment.model_file import read_model
-from dlcli.experiment.run_directory import RUNS, find_run, is_running
+from dlcli.experiment.address import find_address
+from dlcli.experiment.model_folder import AnyModel, read_model
+from dlcli.experiment.run_directory import RUNS
 from dlcli.plugins import Plugins, load_plugins
 
 
-def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = None) -> Model:
+def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = None) -> AnyModel:
     """Load the model of a run: raw field tensors in, logits out (regression: targets in their own units).
 
+    Of a run with several members that is their mean: its outputs are log-probabilities or log-odds.
+
     Args:
-        run: Its path, `NAME/0001`, or `NAME` for the latest run of that name.
+        run: Its path, `NAME/0001`, or `NAME` for the latest run of that name; `RUN@fold-3` for a member of it.
         runs: Folder of all runs.
         plugins: Loaded plugins; loaded here where None.
 
@@ -21,18 +22,8 @@ def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = 
         A module in eval mode on the CPU, with `.probabilities(*inputs)`, `.classes`, `.inputs`, `.task`.
 
     Raises:
-        UsageError: There is no such run.
+        UsageError: There is no such run or member.
         DataError: It has no model yet, or its files are damaged.
         PluginError: A package that it needs is not installed.
     """
-    found = find_run(run, Path(runs))
-    if not found.model.exists():
-        facts = found.read()
-        status = facts.get("status")
-        advice = f"go on with dlcli train --resume {found.path}"
-        if is_running(facts):
-            advice = "it is still training"
-        elif status == "failed":
-            advice = f"its training failed ({facts.get('error')})"
-        raise DataError(f"{found.path} has no model yet (status {status}); {advice}")
-    return read_model(found.model, plugins or load_plugins())
+    return read_model(find_address(run, Path(runs)).trained_model(), plugins or load_plugins())

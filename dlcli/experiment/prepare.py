@@ -1,4 +1,4 @@
-"""From a checked recipe to live objects: the dataset, what is fitted on it, and the member to be trained."""
+"""From a checked recipe to live objects: the dataset, and the members to be trained on it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,41 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.history import Direction
-from dlcli.contracts.loss import Loss
-from dlcli.contracts.member import Keep, Member
-from dlcli.contracts.metric import Metric
-from dlcli.contracts.randomness import derive
-from dlcli.contracts.task import Task
+from dlcli.contracts.member import Member
 from dlcli.data.fingerprint import fingerprint
 from dlcli.data.mapping import FieldMapping
-from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.read import read_dataset
 from dlcli.errors import DataError, Problem, RecipeError
+from dlcli.experiment.members import Plan, plan_members
 from dlcli.experiment.model import ModelDescription, describe
+from dlcli.experiment.settle import direction, settle
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.read import read_toml
 from dlcli.registry import Registry
-from dlcli.training.network import build_network
-
-LOSSES = {
-    Task.BINARY: "binary_cross_entropy",
-    Task.MULTICLASS: "cross_entropy",
-    Task.MULTILABEL: "binary_cross_entropy",
-    Task.REGRESSION: "mse",
-}
-"""The loss of a recipe that names none."""
-METRICS = {
-    Task.BINARY: ("accuracy",),
-    Task.MULTICLASS: ("accuracy",),
-    Task.MULTILABEL: ("accuracy",),
-    Task.REGRESSION: ("rmse", "r2"),
-}
-"""The metrics of a recipe that names none."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +28,35 @@ class Prepared:
     Args:
         recipe: With what it left open filled in: task, loss, metrics, splits.
         dataset: All rows.
-        description: The model that training will give, without its tensors.
-        member: The member of a plain run.
+        description: The model that training any member will give, without its tensors.
+        plan: Who is to be trained.
     """
 
     recipe: Recipe
     dataset: Dataset
     description: ModelDescription
-    member: Member
+    plan: Plan
+
+    @property
+    def member(self) -> Member:
+        """The member of a plain run; of a population the first."""
+        return self.plan.members[0]
+
+    @property
+    def monitor(self) -> str:
+        """Name of the value that a run is judged by; the rows that a fold holds out are validation rows to it."""
+        monitor = self.recipe.train.monitor
+        return "val_loss" if self.plan.folds and monitor == "train_loss" else monitor
+
+    @property
+    def direction(self) -> Direction:
+        """Whether a smaller or a larger value of `monitor` is better."""
+        return direction(self.monitor, self.member.metrics)
+
+    def with_members(self, **changes: Any) -> "Prepared":
+        """Return a copy in which every member has other values of some fields."""
+        members = tuple(replace(member, **changes) for member in self.plan.members)
+        return replace(self, plan=replace(self.plan, members=members))
 
 
 @contextmanager
@@ -124,20 +123,12 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
     )
 
 
-def prepare(
-    recipe: Recipe,
-    registry: Registry,
-    *,
-    initial_state: Mapping[str, Tensor] | None = None,
-    frozen: frozenset[str] = frozenset(),
-) -> Prepared:
-    """Read the data, fit what is fitted on its training rows, and make the member.
+def prepare(recipe: Recipe, registry: Registry) -> Prepared:
+    """Read the data, settle what the recipe leaves open, and make the members.
 
     Args:
         recipe: A checked recipe.
         registry: Where defaults are found.
-        initial_state: Weights to start from.
-        frozen: Names of parameters that are not trained.
 
     Returns:
         Everything that training needs.
@@ -147,106 +138,9 @@ def prepare(
         DataError: The data cannot be used.
     """
     dataset = read_data(recipe)
-    loss, metrics = _loss(recipe, dataset.task, registry), _metrics(recipe, dataset.task, registry)
-    val_rows = dataset.splits.get("val")
-    problems = [
-        *_task_problems(loss, metrics, dataset.task),
-        *_monitor_problems(recipe, metrics, val_rows is not None),
-    ]
-    if problems:
-        raise RecipeError(problems)
-    io = input_output(dataset, recipe.data.preprocess)
-    preprocessing = fit_preprocessing(dataset, recipe.data.preprocess, dataset.splits["train"])
-    architecture = recipe.model.architecture
-    description = describe(dataset, io, architecture, preprocessing, loss, metrics)
-    train = recipe.train
-    member = Member(
-        identity="",
-        seed=derive(recipe.seed, "member", ""),
-        architecture=architecture,
-        io=io,
-        loss=loss,
-        optimizer=train.optimizer,
-        schedule=train.schedule,
-        training_rows=dataset.splits["train"],
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        validation_rows=val_rows,
-        regularizers=tuple(named.component for named in recipe.regularizers),
-        metrics=metrics,
-        initializer=recipe.model.init,
-        initial_state=initial_state,
-        frozen=frozen,
-        preprocessing=preprocessing,
-        drop_last=train.drop_last,
-        monitor=train.monitor,
-        direction=_direction(train.monitor, metrics),
-        select=train.select,
-        keep=Keep(**dict(train.keep_checkpoints)),
-    )
-    _check_architecture(member)
-    completed = recipe.model_copy(
-        update={
-            "data": recipe.data.model_copy(update={"task": dataset.task, "fingerprint": dataset.fingerprint}),
-            "train": train.model_copy(update={"loss": loss, "metrics": tuple(metrics.values())}),
-        }
-    )
-    return Prepared(completed, dataset, description, member)
-
-
-def _check_architecture(member: Member) -> None:
-    """Refuse an architecture that cannot be built for this data, or not trained in batches of one row."""
-    try:
-        network = build_network(member, torch.device("cpu"))
-    except ValueError as error:
-        raise RecipeError([Problem("", "model.architecture", str(error))]) from error
-    images = any(field.kind == "image" for field in member.io.inputs)
-    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    if member.batch_size == 1 and normalizes and not images:
-        message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
-        raise RecipeError([Problem("", "train.batch_size", message)])
-
-
-def _loss(recipe: Recipe, task: Task, registry: Registry) -> Loss:
-    return recipe.train.loss or registry.component(Loss, LOSSES[task])
-
-
-def _metrics(recipe: Recipe, task: Task, registry: Registry) -> dict[str, Metric]:
-    named = recipe.train.metrics
-    found = tuple(registry.component(Metric, name) for name in METRICS[task]) if named is None else named
-    return {metric.name: metric for metric in found}
-
-
-def _task_problems(loss: Loss, metrics: Mapping[str, Metric], task: Task) -> list[Problem]:
-    """A loss or metric that is not defined for the task."""
-    problems = []
-    named: list[tuple[str, Loss | Metric]] = [("train.loss", loss)]
-    named += [("train.metrics", metric) for metric in metrics.values()]
-    for key, component in named:
-        if task not in component.tasks:
-            kinds = ", ".join(sorted(component.tasks))
-            problems.append(
-                Problem(
-                    "",
-                    key,
-                    f"{component.name} is for {kinds}, but the target makes this a {task} task; "
-                    f"remove the key for the task's own, or set data.task",
-                )
-            )
-    return problems
-
-
-def _monitor_problems(recipe: Recipe, metrics: Mapping[str, Metric], has_val: bool) -> list[Problem]:
-    """A monitor that will not be computed."""
-    there = ["train_loss", *(["val_loss", *(f"val_{name}" for name in metrics)] if has_val else [])]
-    if recipe.train.monitor in there:
-        return []
-    why = "" if has_val else '; there are no validation rows: set data.split.val, or train.monitor = "train_loss"'
-    return [
-        Problem("", "train.monitor", f"{recipe.train.monitor!r} is not computed; computed are {', '.join(there)}{why}")
-    ]
-
-
-def _direction(monitor: str, metrics: Mapping[str, Metric]) -> Direction:
-    metric = metrics.get(monitor.removeprefix("val_"))
-    return metric.direction if metric and monitor.startswith("val_") else "min"
+    settled = settle(recipe, dataset, registry)
+    plan = plan_members(settled, dataset)
+    member = plan.members[0]
+    loss, metrics = member.loss, member.metrics
+    description = describe(dataset, member.io, member.architecture, member.preprocessing, loss, metrics)
+    return Prepared(settled, dataset, description, plan)

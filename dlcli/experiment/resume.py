@@ -1,12 +1,12 @@
 """`--resume RUN`: goes on with a run whose recipe and data are what they were."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.environment import versions
 from dlcli.experiment.execution import Execution
+from dlcli.experiment.fold_file import read_folds, same_folds
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.run_directory import RunDirectory, is_running
 from dlcli.experiment.run_recipe import write_recipe
@@ -14,6 +14,7 @@ from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
 from dlcli.recipe.load import load_recipe
+from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
 from dlcli.recipe.resolved import resolve
 from dlcli.training.checkpoint import read_tensors
@@ -52,7 +53,7 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
             "A run goes on only with its own recipe (train.epochs may grow, data.path may move): change it back, "
             f"or start a new run with dlcli train {run.recipe} --from {run.path}"
         )
-    _check_epochs(run, facts["recipe"]["train"]["epochs"], recipe.train.epochs, recipe.train.schedule.needs_horizon)
+    _check_epochs(run, facts["recipe"]["train"]["epochs"], recipe)
     if not Path(recipe.data.path).is_file():
         raise DataError(f"{recipe.data.path} is not there: give its new place with --set data.path=…")
     prepared = prepare(recipe, plugins.registry)
@@ -61,12 +62,15 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
             f"the data of {run.path} was changed: the fingerprint of {recipe.data.path} is "
             f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or train anew"
         )
-    member = prepared.member
+    if prepared.plan.folds and not same_folds(prepared.plan.folds, read_folds(run)):
+        raise DataError(
+            f"the folds of {run.path} are not those that this version of torch makes: go on with the version that it "
+            f"began with ({facts['versions']['torch']}), or train anew"
+        )
     if run.start.exists():
-        member = replace(member, initial_state=read_tensors(run.start))
+        prepared = prepared.with_members(initial_state=read_tensors(run.start))
     if recipe.train.freeze is not None:
-        member = replace(member, frozen=frozen_parameters(member, recipe.train.freeze))
-    prepared = replace(prepared, member=member)
+        prepared = prepared.with_members(frozen=frozen_parameters(prepared.member, recipe.train.freeze))
     table = write_recipe(run, prepared.recipe, plugins.registry)
     run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
     notes = [f"goes on with {run.path}"]
@@ -75,11 +79,18 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
     return Execution(run, prepared, table, resume=True, notes=tuple(notes))
 
 
-def _check_epochs(run: RunDirectory, before: int, after: int, needs_horizon: bool) -> None:
-    """Refuse fewer epochs, and more where the schedule was laid out for the number that there was."""
+def _check_epochs(run: RunDirectory, before: int, recipe: Recipe) -> None:
+    """Refuse fewer epochs, and more where the finished epochs were laid out for the number that there was."""
+    train = recipe.train
+    after = train.epochs
     if after < before:
         raise UsageError(f"train.epochs of {run.path} is {before} and may only grow, got {after}")
-    if after > before and needs_horizon:
+    if after > before and (train.seeds > 1 or train.kfold is not None):
+        raise UsageError(
+            f"train.epochs of {run.path} cannot grow from {before} to {after}: only a run of one network may grow; "
+            f"train anew with dlcli train {run.recipe} --set train.epochs={after}"
+        )
+    if after > before and train.schedule.needs_horizon:
         raise UsageError(
             f"train.epochs of {run.path} cannot grow from {before} to {after}: its schedule depends on the number of "
             "epochs, so the finished epochs would have had other learning rates; train anew, or start from its "

@@ -43,6 +43,19 @@ class RunDirectory:
         """The weights that a run with `--from` started from."""
         return self.path / "start.safetensors"
 
+    @property
+    def folds(self) -> Path:
+        """The rows of each fold, where there are folds."""
+        return self.path / "folds.json"
+
+    def model_of(self, member: str) -> Path:
+        """Return where the model of a member is, or the run's own where the identity is empty."""
+        return self.path / "members" / member / "model" if member else self.model
+
+    def members(self) -> tuple[str, ...]:
+        """Return the identities of its members, as `run.json` has them; none for a plain run."""
+        return tuple(str(entry["identity"]) for entry in self.read().get("members", ()))
+
     def read(self) -> dict[str, Any]:
         """Return `run.json`.
 

@@ -16,6 +16,9 @@ STATUSES = ("finished", "interrupted", "failed", "running", "killed", "damaged")
 SORTS = ("best", "name", "when", "time", "epochs", "status")
 """What runs may be sorted by."""
 
+KINDS = {"seeds": "seeds", "kfold": "folds"}
+"""What the members of a run are."""
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -28,7 +31,9 @@ class RunRow:
         command: The verb that made it.
         monitor: The value that decides its best epoch.
         direction: Whether a smaller (`min`) or larger (`max`) monitored value is better.
-        best_score: That value at the best epoch.
+        best_score: That value at the best epoch; of several members the mean, of folds on held-out rows.
+        score_spread: Sample standard deviation of what that is the mean of.
+        members: Such as `10 seeds` or `5 folds`.
         best_epoch: The best epoch, from 1.
         epochs: Epochs trained.
         seconds: Wall time.
@@ -46,6 +51,8 @@ class RunRow:
     monitor: str | None = None
     direction: str | None = None
     best_score: float | None = None
+    score_spread: float | None = None
+    members: str | None = None
     best_epoch: int | None = None
     epochs: int | None = None
     seconds: float | None = None
@@ -118,6 +125,7 @@ def _row(directory: Path, record: dict[str, Any]) -> RunRow:
     if status == "running" and record.get("host") == socket.gethostname() and not is_running(record):
         status = "killed"
     score = record.get("best_score")
+    population = record.get("population") or {}
     return RunRow(
         run=directory,
         name=directory.parent.name,
@@ -126,6 +134,8 @@ def _row(directory: Path, record: dict[str, Any]) -> RunRow:
         monitor=record.get("monitor"),
         direction=record.get("direction"),
         best_score=None if score is None else float(score),
+        score_spread=population.get("score_spread"),
+        members=f"{population['count']} {KINDS[population['kind']]}" if population else None,
         best_epoch=_whole(record.get("best_epoch")),
         epochs=_whole(record.get("epochs")),
         seconds=None if record.get("seconds") is None else float(record["seconds"]),

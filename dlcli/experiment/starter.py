@@ -14,7 +14,7 @@ from dlcli.contracts.task import Task
 from dlcli.data.check import IMBALANCE
 from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
-from dlcli.experiment.prepare import LOSSES
+from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.registry import Registry

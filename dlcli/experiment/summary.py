@@ -2,18 +2,98 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 Status = Literal["running", "finished", "interrupted", "failed"]
+Figures = Mapping[str, float]
+"""The loss and each metric, by name."""
 
 
-def finite(figures: Mapping[str, float] | None) -> dict[str, float | None] | None:
+def finite(figures: Figures | None) -> dict[str, float | None] | None:
     """Return figures as JSON can hold them: what is not finite becomes null."""
     if figures is None:
         return None
-    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    return {name: finite_number(value) for name, value in figures.items()}
+
+
+def finite_number(value: float | None) -> float | None:
+    """Return a number as JSON can hold it: what is not finite becomes null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class MemberSummary:
+    """The outcome of one member of a population.
+
+    Args:
+        identity: Its name within the run.
+        epochs: Epochs trained.
+        best_epoch: The epoch with the best monitored value; 0 where no epoch was finished.
+        selected_epoch: The epoch that its model is from.
+        best_score: Its best monitored value; None where no epoch was finished.
+        seconds: Wall time of its epochs.
+        stopped: Why its training ended early; None where it did not.
+        failure: Why it failed; None where it did not. It then has no model and no figures.
+        figures: By split, `train`, `val`, `test` for a seed, `train` and `held_out` for a fold: its figures there.
+    """
+
+    identity: str
+    epochs: int
+    best_epoch: int
+    selected_epoch: int
+    best_score: float | None
+    seconds: float
+    stopped: str | None = None
+    failure: str | None = None
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints and `run.json` holds."""
+        return {
+            "identity": self.identity,
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "selected_epoch": self.selected_epoch,
+            "best_score": finite_number(self.best_score),
+            "seconds": round(self.seconds, 3),
+            "stopped": self.stopped,
+            "failure": self.failure,
+            **{split: finite(values) for split, values in self.figures.items()},
+        }
+
+
+@dataclass(frozen=True)
+class PopulationSummary:
+    """The outcome of several members.
+
+    Args:
+        kind: Whether they differ in their seed or in their fold.
+        members: All of them.
+        mean: By split, as in `MemberSummary.figures`: mean of each figure over the members that did not fail.
+        spread: Likewise the sample standard deviation; NaN for a single member.
+        score_spread: Sample standard deviation of what the run's score is the mean of; None without a score.
+        out_of_fold: Figures over all rows, each as the model says that has not seen it; None but for folds.
+    """
+
+    kind: Literal["seeds", "kfold"]
+    members: tuple[MemberSummary, ...]
+    mean: Mapping[str, Figures] = field(default_factory=dict)
+    spread: Mapping[str, Figures] = field(default_factory=dict)
+    score_spread: float | None = None
+    out_of_fold: Figures | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints and `run.json` holds, but for the members."""
+        return {
+            "kind": self.kind,
+            "count": len(self.members),
+            "mean": {split: finite(values) for split, values in self.mean.items()},
+            "spread": {split: finite(values) for split, values in self.spread.items()},
+            "score_spread": finite_number(self.score_spread),
+            "out_of_fold": finite(self.out_of_fold),
+        }
 
 
 @dataclass(frozen=True)
@@ -24,16 +104,18 @@ class Summary:
         run: Its directory.
         name: Its name.
         status: How it ended.
-        best_epoch: The epoch with the best monitored value; 0 where no epoch was finished.
-        epochs: Epochs trained.
+        best_epoch: The epoch with the best monitored value; 0 where no epoch was finished, and for several members.
+        epochs: Epochs trained; of several members the most.
         seconds: Wall time of all epochs.
         monitor: The value that decided.
-        best_score: Its best value; None where no epoch was finished.
+        best_score: Its best value; of seeds the mean of theirs, of folds the mean over the held-out rows of each; None
+            where no epoch was finished.
         stopped: Why training ended early; None where it did not.
-        train: Figures over the training rows, in eval mode, with the kept parameters.
-        val: Likewise over the validation rows; None where there are none.
+        train: Figures of the model over the training rows, in eval mode; None for folds, which share no such rows.
+        val: Likewise over the validation rows; None where there are none, and for folds, which trained on them.
         test: Likewise over the test rows; None where there are none, or the run is not finished.
         notes: What the user should know.
+        population: What came of each of several members; None for a plain run.
     """
 
     run: Path
@@ -45,10 +127,11 @@ class Summary:
     monitor: str
     best_score: float | None
     stopped: str | None
-    train: Mapping[str, float] | None
-    val: Mapping[str, float] | None
-    test: Mapping[str, float] | None
+    train: Figures | None
+    val: Figures | None
+    test: Figures | None
     notes: tuple[str, ...] = ()
+    population: PopulationSummary | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -59,10 +142,18 @@ class Summary:
             "epochs": self.epochs,
             "seconds": round(self.seconds, 3),
             "monitor": self.monitor,
-            "best_score": self.best_score,
+            "best_score": finite_number(self.best_score),
             "stopped": self.stopped,
             "train": finite(self.train),
             "val": finite(self.val),
             "test": finite(self.test),
+            **self.population_json(),
             "notes": list(self.notes),
         }
+
+    def population_json(self) -> dict[str, Any]:
+        """Return the entries that a run with several members has besides."""
+        if self.population is None:
+            return {}
+        members = [member.as_json() for member in self.population.members]
+        return {"population": self.population.as_json(), "members": members}

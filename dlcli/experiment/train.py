@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,17 @@ from safetensors.torch import save_file
 
 from dlcli import atomic
 from dlcli.errors import PluginError, UsageError
+from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
-from dlcli.experiment.model_file import packages, read_model
+from dlcli.experiment.fold_file import write_folds
+from dlcli.experiment.model_file import packages
 from dlcli.experiment.prepare import Prepared, placed, prepare
 from dlcli.experiment.resume import reopen
-from dlcli.experiment.run_directory import RUNS, RunDirectory, find_run, make_run
+from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.summary import Summary
-from dlcli.experiment.warm_start import WarmStart, frozen_parameters, warm_start
+from dlcli.experiment.warm_start import WarmStart, begin_from, frozen_parameters
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import Recipe
@@ -26,6 +27,9 @@ from dlcli.recipe.overrides import Override
 from dlcli.report.display import Display
 from dlcli.report.plain import QuietDisplay
 from dlcli.training.device import choose_device
+
+DEFAULT_FOLDS = 5
+"""What `--kfold` without a number means where the recipe has no `tune.kfold`."""
 
 
 def train(
@@ -37,6 +41,9 @@ def train(
     resume: str | Path | None = None,
     start_from: str | Path | None = None,
     freeze: str | None = None,
+    seeds: int | None = None,
+    kfold: int | bool | None = None,
+    engine: str | None = None,
     runs: str | Path = RUNS,
     display: Display | None = None,
     plugins: Plugins | None = None,
@@ -51,6 +58,9 @@ def train(
         resume: A run to go on with, instead of a recipe.
         start_from: A run whose weights to start from; wins over `train.start_from`.
         freeze: Which parameters not to train; wins over `train.freeze`.
+        seeds: How many networks to train, alike but for their randomness, ≥ 1; wins over `train.seeds`.
+        kfold: How many folds to cross-validate on, ≥ 2; True for `tune.kfold`, or 5; wins over `train.kfold`.
+        engine: `auto`, `loop` or `vectorized`; wins over `train.engine`.
         runs: Folder of all runs.
         display: Shows progress; nothing is shown where None.
         plugins: Loaded plugins; loaded here where None.
@@ -66,28 +76,61 @@ def train(
     """
     plugins = plugins or load_plugins()
     flags = {"train.device": device, "name": name, "train.start_from": start_from, "train.freeze": freeze}
-    given = {key: str(value) for key, value in flags.items() if value is not None}
+    given: dict[str, Any] = {key: str(value) for key, value in flags.items() if value is not None}
+    given |= {key: value for key, value in (("train.seeds", seeds), ("train.engine", engine)) if value is not None}
     if resume is not None:
-        if recipe is not None or set(given) - {"train.device"}:
+        if recipe is not None or kfold is not None or set(given) - {"train.device"}:
             raise UsageError(
-                "resuming goes on with the run's own recipe: give neither a recipe nor a name, a start or a selector; "
+                "resuming goes on with the run's own recipe: give neither a recipe nor what would change it; "
                 "to start from a run's weights with another recipe: dlcli train RECIPE --from RUN"
             )
-        execution = reopen(find_run(resume, Path(runs)), [*overrides, *_as_overrides(given)], plugins)
+        address = find_address(resume, Path(runs))
+        if address.member:
+            raise UsageError(f"a member goes on with its run: dlcli train --resume {address.run.path}, not {address}")
+        execution = reopen(address.run, [*overrides, *_as_overrides(given)], plugins)
+    elif recipe is None:
+        raise UsageError("there is nothing to train: give a recipe, or a run to resume")
     else:
-        execution = _begin(recipe, [*overrides, *_as_overrides(given)], Path(runs), plugins)
+        every: list[str | Override] = [*overrides, *_as_overrides(given)]
+        if kfold is not None:
+            every += _as_overrides({"train.kfold": fold_count(kfold, recipe, every, plugins)})
+        execution = _begin(recipe, every, Path(runs), plugins)
     return execute(execution, display or QuietDisplay(), plugins)
 
 
-def _as_overrides(flags: Mapping[str, str]) -> list[Override]:
+def fold_count(
+    asked: int | bool,
+    source: str | Path | Mapping[str, Any],
+    overrides: Sequence[str | Override],
+    plugins: Plugins,
+) -> int:
+    """Return the number of folds that `--kfold` asks for.
+
+    Args:
+        asked: The number; True stands for `tune.kfold` of the recipe, or 5.
+        source: The recipe.
+        overrides: What is set in it.
+        plugins: Where its components are.
+
+    Returns:
+        The number, unchecked.
+
+    Raises:
+        RecipeError: The recipe, which is read for it, is wrong.
+    """
+    if asked is not True:
+        return int(asked)
+    recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
+    return (recipe.tune.kfold if recipe.tune else None) or DEFAULT_FOLDS
+
+
+def _as_overrides(flags: Mapping[str, Any]) -> list[Override]:
     return [Override(key, tuple(key.split(".")), value) for key, value in flags.items()]
 
 
 def _begin(
-    source: str | Path | Mapping[str, Any] | None, overrides: Sequence[str | Override], runs: Path, plugins: Plugins
+    source: str | Path | Mapping[str, Any], overrides: Sequence[str | Override], runs: Path, plugins: Plugins
 ) -> Execution:
-    if source is None:
-        raise UsageError("there is nothing to train: give a recipe, or a run to resume")
     recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
     choose_device(recipe.train.device)
     check_extras(recipe)
@@ -97,29 +140,30 @@ def _begin(
     notes: list[str] = []
     if recipe.train.start_from is not None:
         folder = Path.cwd() if isinstance(source, Mapping) else Path(source).parent
-        beside = folder / recipe.train.start_from
-        earlier = find_run(beside if beside.exists() else recipe.train.start_from, runs)
-        start = warm_start(prepared.member, read_model(earlier.model, plugins))
-        prepared = _changed(prepared, initial_state=start.state, start_from=str(earlier.path.resolve()))
-        notes = [f"started from {earlier.path}: {len(start.state)} tensors taken", *start.mismatches]
+        earlier = _earlier(recipe.train.start_from, folder, runs)
+        prepared, start = begin_from(prepared, earlier, plugins)
+        notes = [f"started from {earlier}: {len(start.state)} tensors taken", *start.mismatches]
     if recipe.train.freeze is not None:
-        prepared = _changed(prepared, frozen=frozen_parameters(prepared.member, recipe.train.freeze))
+        prepared = prepared.with_members(frozen=frozen_parameters(prepared.member, recipe.train.freeze))
 
     def fill(run: RunDirectory) -> dict[str, Any]:
         if start is not None:
             with atomic.storage_errors(run.start):
                 save_file(dict(start.state), run.start)
+        if prepared.plan.folds:
+            write_folds(run, prepared.plan.folds)
         return write_start(run, prepared, plugins)
 
     run, table = make_run(recipe.name, fill, runs)
     return Execution(run, prepared, table, resume=False, notes=tuple(notes))
 
 
-def _changed(prepared: Prepared, *, start_from: str | None = None, **member: Any) -> Prepared:
-    recipe = prepared.recipe
-    if start_from is not None:
-        recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"start_from": start_from})})
-    return replace(prepared, recipe=recipe, member=replace(prepared.member, **member))
+def _earlier(reference: str, folder: Path, runs: Path) -> Address:
+    """Find the run to start from: beside the recipe, or as everywhere else."""
+    try:
+        return find_address(folder / reference, runs)
+    except UsageError:
+        return find_address(reference, runs)
 
 
 def check_extras(recipe: Recipe) -> None:
@@ -153,6 +197,9 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
     table = write_recipe(run, recipe, plugins.registry)
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, member.loss]
     components += [*member.metrics.values(), *member.regularizers, *recipe.data.preprocess]
+    identities = {}
+    if len(prepared.plan.members) > 1:
+        identities = {"members": [{"identity": other.identity} for other in prepared.plan.members]}
     run.update(
         command="train",
         name=recipe.name,
@@ -161,12 +208,13 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
         finished=None,
         seed=recipe.seed,
         task=str(prepared.dataset.task),
-        monitor=member.monitor,
-        direction=member.direction,
+        monitor=prepared.monitor,
+        direction=prepared.direction,
         data={"path": str(Path(recipe.data.path).resolve()), "fingerprint": prepared.dataset.fingerprint},
         versions=versions(),
         packages=packages(components, plugins),
         git=git_state(),
         recipe=table,
+        **identities,
     )
     return table

@@ -25,6 +25,7 @@ def check(table: Mapping[str, Any], registry: Registry) -> list[Finding]:
         *_metrics(table),
         *_monitor(table, registry),
         *_warmup(table, registry),
+        *_seeds_and_folds(table),
         *_regularizers(table),
     ]
 
@@ -80,6 +81,17 @@ def _warmup(table: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
         yield Finding(
             ("train", "schedule", "warmup_epochs"),
             f"a warm-up of {warmup} epochs leaves nothing of train.epochs = {epochs}: shorten it or train longer",
+        )
+
+
+def _seeds_and_folds(table: Mapping[str, Any]) -> Iterator[Finding]:
+    train = _section(table, "train")
+    seeds, folds = train.get("seeds"), train.get("kfold")
+    if _number(seeds) and _number(folds) and seeds > 1 and folds > 1:
+        yield Finding(
+            ("train", "kfold"),
+            f"{folds} folds and {seeds} seeds do not go together: a fold has one seed, and seeds share one split; "
+            "leave out train.seeds (--seeds 1) or train.kfold",
         )
 
 

@@ -17,6 +17,7 @@ from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override, apply_overrides, parse_override
 from dlcli.recipe.problems import Finding, explain
 from dlcli.recipe.read import DEFAULT, plain, read_toml
+from dlcli.recipe.tune_checks import check_space
 from dlcli.registry import Registry
 
 UNNAMED = "recipe"
@@ -62,7 +63,7 @@ def load_recipe(
     table = {"name": name, **table}
     _make_absolute(table, Path.cwd() if ("data", "path") in places.overrides else base)
     recipe, findings = _validate(table, registry)
-    findings.extend(check(table, registry))
+    findings.extend([*check(table, registry), *check_space(table, registry)])
     findings.sort(key=lambda finding: places.order(finding.path))
     problems.extend(
         Problem(places.where(finding.path), key_text(finding.path, table), finding.message) for finding in findings

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +16,7 @@ from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.contracts.schedule import Schedule
+from dlcli.contracts.search import Search
 from dlcli.contracts.task import Task
 
 
@@ -149,6 +150,13 @@ class TrainSection(Section):
         "val_loss", description="decides the best epoch and early stopping: train_loss, val_loss or val_<metric>"
     )
     select: Literal["best", "last"] = Field("best", description="which epoch's parameters the model gets")
+    seeds: int = Field(1, ge=1, description="how many networks to train, alike but for their randomness; as --seeds")
+    kfold: int | None = Field(
+        None, ge=2, description="how many folds of training and validation rows to cross-validate on; as --kfold"
+    )
+    engine: Literal["auto", "loop", "vectorized"] = Field(
+        "auto", description="how several networks train: one by one, as one stack, or auto: as a stack where that works"
+    )
     drop_last: bool = Field(False, description="whether a short last batch is left out instead of filled")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute; auto: the fastest")
     start_from: str | None = Field(
@@ -181,6 +189,49 @@ class NamedRegularizer(Section):
         return {**value, "id": str(value.get("name", "unnamed")).rpartition(":")[2]}
 
 
+Whole: TypeAlias = int  # inside `SpaceEntry`, `int` is a key
+
+
+class SpaceEntry(Section):
+    """Where the values of one tuned key come from: exactly one distribution, and when the key is tuned at all."""
+
+    uniform: tuple[float, float] | None = Field(None, description="lowest and highest number")
+    log_uniform: tuple[float, float] | None = Field(
+        None, description="lowest and highest number > 0; equal factors are equally likely"
+    )
+    int: tuple[Whole, Whole] | None = Field(None, description="lowest and highest whole number")
+    log_int: tuple[Whole, Whole] | None = Field(
+        None, description="lowest and highest whole number ≥ 1; equal factors are equally likely"
+    )
+    normal: tuple[float, float] | None = Field(
+        None, description="mean and standard deviation > 0; cut off at the limits of the key"
+    )
+    choice: tuple[Any, ...] | None = Field(None, min_length=1, description="the values, of any type that the key takes")
+    when: dict[str, tuple[Any, ...]] | None = Field(
+        None, description="another key of the space, a choice, and those of its values with which this key is tuned"
+    )
+
+
+class TuneSection(Section):
+    """How `dlcli tune` searches for better values."""
+
+    method: Annotated[Search, Field(description="how settings are proposed")] = by_name("tpe")
+    trials: int = Field(40, ge=1, description="settings to try, whatever the number of workers")
+    time_minutes: float | None = Field(None, gt=0, description="wall-clock minutes to stop after; by default no limit")
+    stages: int = Field(
+        1, ge=1, description="searches from short training to full, each over what was best in the one before"
+    )
+    halving: bool = Field(True, description="whether the worse half of those trained together stops early, repeatedly")
+    kfold: int | None = Field(
+        None, ge=2, description="folds whose mean is a trial's score; by default one validation split"
+    )
+    keep: int = Field(10, ge=1, description="how many of the best trials' models are kept")
+    population: int | None = Field(
+        None, ge=1, description="settings asked for and trained together; by default dlcli chooses"
+    )
+    space: dict[str, SpaceEntry] = defaults("the keys to tune, dotted and in quotes, and where their values come from")
+
+
 class LogSection(Section):
     """Who else is told about the run."""
 
@@ -198,4 +249,5 @@ class Recipe(Section):
     model: ModelSection = Field(description="which network")
     train: TrainSection = defaults("how to train")
     regularizers: tuple[NamedRegularizer, ...] = Field((), description="what keeps the network from overfitting")
+    tune: TuneSection | None = Field(None, description="how `dlcli tune` searches for better values")
     log: LogSection = defaults("who else is told about the run")

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlcli.errors import Problem, RecipeError
-from dlcli.recipe.keys import short_key, spot_at, takes_list
+from dlcli.recipe.keys import Spot, short_key, spot_at, tables, takes_list
 from dlcli.recipe.labels import labels
 from dlcli.recipe.lines import KeyPath
+from dlcli.recipe.model import Section
 from dlcli.recipe.problems import did_you_mean
 from dlcli.recipe.wording import shown
 from dlcli.registry import Registry
@@ -38,6 +39,11 @@ class Override:
     value: Any
 
 
+def key_path(key: str) -> tuple[str, ...] | None:
+    """Take a dotted key apart; None where it is none."""
+    return tuple(part.strip("\"'") for part in re.findall(PART, key)) if KEY.fullmatch(key) else None
+
+
 def parse_override(text: str) -> Override:
     """Read `key=value`. The value is TOML; a word that is not TOML is text, so that names need no quotes.
 
@@ -51,9 +57,9 @@ def parse_override(text: str) -> Override:
         RecipeError: There is no key, no value, or the value starts like TOML and is not.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not KEY.fullmatch(key) or not value:
+    path = key_path(key)
+    if not equals or path is None or not value:
         raise _refused(text, "expected key=value with a dotted key, such as --set train.optimizer.lr=3e-4")
-    path = tuple(part.strip("\"'") for part in re.findall(PART, key))
     try:
         # In braces, so that neither a comment nor a second key can hide in the value.
         parsed = tomllib.loads(f"_ = {{ _ = {value} }}")["_"]
@@ -88,8 +94,9 @@ def apply_overrides(
     origins: dict[KeyPath, str] = {}
     addresses: dict[KeyPath, list[str | None]] = {}
     problems: list[Problem] = []
-    # Outer keys first: what replaces a table comes before what changes something in it.
-    for override in sorted(overrides, key=lambda override: len(override.path)):
+    # What replaces a table comes before what changes something in it: outer keys first, and tables before values, for
+    # an architecture given as a table replaces the parameters beside it.
+    for override in sorted(overrides, key=lambda each: (len(each.path), not isinstance(each.value, dict))):
         changed = copy.deepcopy(table)
         try:
             origins[_set(changed, override, registry, addresses)] = override.key
@@ -116,13 +123,26 @@ def _set(
             raise _CannotSetError(f"{'.'.join(override.path[:depth])} is {shown(node)}, which has no keys of its own")
         place = (*place, key)
         if last and isinstance(key, int):
-            raise _CannotSetError(f"set one of its parameters, such as --set {override.key}.…=…, or the whole list")
+            raise _CannotSetError(f"set one of its parameters, such as {override.key}.…, or the whole list")
         if last:
-            node[key] = copy.deepcopy(override.value)
+            _put(node, key, copy.deepcopy(override.value), spot_at(table, place[:-1], registry))
         else:
             node[key] = _table_at(node, key, table, place, registry)
             node = node[key]
     return place
+
+
+def _put(node: dict[str, Any], key: str | int, value: Any, parent: Spot | None) -> None:
+    """Set a key; a component given as a table, whose parameters stand beside its name, replaces all of them."""
+    sections = [model for model in tables(parent.annotation) if issubclass(model, Section)] if parent else []
+    flat = next((model for model in sections if model.flat is not None and model.flat_name == key), None)
+    if flat is not None and isinstance(value, dict) and isinstance(value.get("name"), str):
+        own = {name: item for name, item in node.items() if name in flat.model_fields and name != flat.flat}
+        name = value.pop("name")
+        node.clear()
+        node.update({flat.flat_name: name, **own, **value})
+    else:
+        node[str(key)] = value
 
 
 def _table_at(node: Any, key: str | int, table: dict[str, Any], place: KeyPath, registry: Registry) -> Any:
@@ -148,5 +168,5 @@ def _position(label: str, known: list[str | None], path: Sequence[str]) -> int:
     if label not in names:
         nothing = "its items have no names: set the whole list" if known else f"the recipe has no {where}"
         there = f"there are {', '.join(names)}" if names else nothing
-        raise _CannotSetError(f"{where} has no {label!r}; {did_you_mean(label, names)}{there}; --set adds none")
+        raise _CannotSetError(f"{where} has no {label!r}; {did_you_mean(label, names)}{there}; write it there first")
     return known.index(label)

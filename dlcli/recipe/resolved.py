@@ -69,13 +69,13 @@ def _lines(table: Mapping[str, Any], prefix: str) -> Iterator[str]:
     """Yield the lines of a table: keys first, as TOML wants it, then the tables inside it."""
     inner: list[tuple[str, str, Mapping[str, Any]]] = []
     for key, value in table.items():
-        path = f"{prefix}{_key(key)}"
+        path = f"{prefix}{toml_key(key)}"
         if _is_section(value, prefix):
             inner.append((path, f"[{path}]", value))
         elif isinstance(value, list) and value and not prefix and all(isinstance(item, Mapping) for item in value):
             inner.extend((path, f"[[{path}]]", item) for item in value)
         else:
-            yield f"{_key(key)} = {_text(value)}"
+            yield f"{toml_key(key)} = {toml_value(value)}"
     for path, header, section in inner:
         yield from ("", header, *_lines(section, f"{path}."))
 
@@ -87,16 +87,18 @@ def _is_section(value: Any, prefix: str) -> bool:
     return not prefix or (bool(value) and all(isinstance(item, Mapping) for item in value.values()))
 
 
-def _key(key: str) -> str:
+def toml_key(key: str) -> str:
+    """Return a key as TOML has it, in quotes where it needs them."""
     return tomlkit.key(key).as_string()
 
 
-def _text(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a value as TOML has it: tables in one line, a list in one line where it fits."""
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{_key(key)} = {_text(item)}" for key, item in value.items())
+        pairs = ", ".join(f"{toml_key(key)} = {toml_value(item)}" for key, item in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list):
-        items = [_text(item) for item in value]
+        items = [toml_value(item) for item in value]
         line = f"[{', '.join(items)}]"
         return line if len(line) <= WIDTH else "\n".join(["[", *(f"    {item}," for item in items), "]"])
     return str(tomlkit.item(value).as_string())

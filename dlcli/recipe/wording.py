@@ -77,4 +77,5 @@ def _list_phrase(origin: Any, arguments: tuple[Any, ...], limits: dict[str, Any]
         return f"a list of {len(arguments)}: {', '.join(expected(argument) for argument in arguments)}"
     least = f" of {limits['min_length']} or more" if "min_length" in limits else ""
     most = f" of {limits['max_length']} at most" if "max_length" in limits else ""
-    return f"a list{least}{most}, each {expected(arguments[0])}"
+    each = expected(arguments[0])
+    return f"a list{least}{most}{f', each {each}' if each else ''}"

@@ -1,5 +1,6 @@
 """What shows training as it goes: the contract of a display, and the choice among those there are."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -30,8 +31,10 @@ class Display(Protocol):
         """Take down whatever is still shown."""
         ...
 
-    def run_started(self, run: "RunInfo", epochs: int, monitor: str, direction: "Direction") -> None:
-        """A run has its directory, and training is about to begin; `epochs` at most."""
+    def run_started(
+        self, run: "RunInfo", epochs: int, monitor: str, direction: "Direction", members: Sequence[str] = ()
+    ) -> None:
+        """A run has its directory, and training is about to begin; `epochs` at most, each of several `members`."""
         ...
 
     def epoch_started(self, member: "Member", epoch: int, steps: int) -> None:

@@ -21,4 +21,7 @@ def evaluation_view(evaluation: "Evaluation") -> RenderableType:
         table.add_row(name, number(value))
     rows = count_of(evaluation.rows, "row")
     data = line("data", str(evaluation.data))
-    return Group(line("run", str(evaluation.run)), data, line("split", f"{evaluation.split}, {rows}"), "", table)
+    head = [line("run", str(evaluation.run)), data, line("split", f"{evaluation.split}, {rows}")]
+    if evaluation.note:
+        head.append(line("note", evaluation.note, style="yellow"))
+    return Group(*head, "", table)

@@ -1,6 +1,7 @@
 """The display on a terminal: two bars and the figures that matter, drawn five times a second."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from dlcli.report.display import best_record
 from dlcli.report.figures import duration, number, rate
+from dlcli.report.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,8 @@ RECENT_EPOCHS = 5
 class LiveDisplay:
     """Shows epoch, batch, loss, rate, time left, the last epoch's figures and the best so far, in place.
 
+    Of several members it shows how much of all is done, and the scores of each or on average.
+
     It draws on the training thread, and only when something happened: a drawing thread of its own would take the
     interpreter away from training.
 
@@ -47,6 +51,8 @@ class LiveDisplay:
         self._rate: float | None = None
         self._epoch_start = 0.0
         self._history: History | None = None
+        self._board: Scoreboard | None = None
+        self._start = 0.0
 
     def __enter__(self) -> Self:
         """Return the display; it appears when the run starts."""
@@ -58,10 +64,14 @@ class LiveDisplay:
         """Take the picture down and give the cursor back."""
         self._stop()
 
-    def run_started(self, run: "RunInfo", epochs: int, monitor: str, direction: "Direction") -> None:
+    def run_started(
+        self, run: "RunInfo", epochs: int, monitor: str, direction: "Direction", members: Sequence[str] = ()
+    ) -> None:
         """Show the picture."""
         self._title = str(run.path)
         self._epochs = epochs
+        self._board = Scoreboard(members, epochs) if members else None
+        self._start = time.monotonic()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -69,6 +79,8 @@ class LiveDisplay:
         """Begin the batch bar anew."""
         self._epoch, self._steps, self._step = epoch, steps, 0
         self._epoch_start = time.monotonic()
+        if self._board is not None:
+            self._board.epoch_started(member.identity, epoch)
         if self._loss is None:
             # The first step may take long: a picture before it shows that all is well.
             self._draw()
@@ -85,6 +97,8 @@ class LiveDisplay:
     def epoch_finished(self, member: "Member", record: "EpochRecord", history: "History") -> None:
         """Remember the figures for the next picture."""
         self._history = history
+        if self._board is not None:
+            self._board.epoch_finished(member.identity, history)
 
     def note(self, text: str) -> None:
         """Print the note above the picture."""
@@ -112,10 +126,17 @@ class LiveDisplay:
         bars.add_column(justify="right", no_wrap=True)
         bars.add_column(ratio=1)
         bars.add_column(justify="right", no_wrap=True)
-        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), self._time_left(done, part))
+        if self._board is not None:
+            bars.add_row(
+                "all", f"{self._board.share:.0%}", _bar(self._board.share, 1.0), self._all_left(self._board.share)
+            )
+        left = "" if self._board else self._time_left(done, part)
+        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), left)
         bars.add_row(
             "batch", f"{self._step}/{self._steps}", _bar(self._step, self._steps), f"loss {number(self._loss)}"
         )
+        if self._board is not None:
+            return Group(Text(self._title, style="dim"), bars, self._board.table())
         rows = Table.grid(padding=(0, 2))
         rows.add_column(style="bold")
         rows.add_column(overflow="fold")
@@ -128,6 +149,10 @@ class LiveDisplay:
             score = number(best.values[self._history.monitor])
             rows.add_row("best", Text(f"{self._history.monitor} {score} in epoch {best.epoch}", style="green"))
         return Group(Text(self._title, style="dim"), bars, rows)
+
+    def _all_left(self, share: float) -> str:
+        seconds = time.monotonic() - self._start
+        return f"{duration(seconds * (1 - share) / share)} left" if share else ""
 
     def _time_left(self, done: float, part: float) -> str:
         records = self._history.records[-RECENT_EPOCHS:] if self._history else ()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dlcli.report.figures import duration, moment, number
+from dlcli.report.figures import duration, moment
 from dlcli.report.layout import line, plain_table
+from dlcli.report.population import with_spread
 
 if TYPE_CHECKING:
     from dlcli.experiment.runs import RunRow
@@ -36,7 +37,9 @@ def runs_view(rows: Sequence["RunRow"], root: Path) -> RenderableType:
     table.add_column("time", justify="right")
     table.add_column("when")
     for row in rows:
-        best = "–" if row.best_score is None else f"{row.monitor} {number(row.best_score)}"
+        best = "–" if row.best_score is None else f"{row.monitor} {with_spread(row.best_score, row.score_spread)}"
+        if row.members:
+            best += f" ({row.members})"
         epochs = (
             "–" if row.epochs is None else f"{row.best_epoch} of {row.epochs}" if row.best_epoch else str(row.epochs)
         )

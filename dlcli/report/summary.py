@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dlcli.report.figures import count_of, duration, number
 from dlcli.report.layout import line, plain_table
+from dlcli.report.population import population_view
 
 if TYPE_CHECKING:
     from dlcli.experiment.summary import Summary
@@ -17,11 +18,14 @@ STYLES = {"finished": "green", "interrupted": "yellow", "failed": "red"}
 
 
 def summary_view(summary: "Summary") -> RenderableType:
-    """Return where the run is, its best epoch, its figures on every split, and what to type next.
+    """Return where the run is, its best epoch, its figures on every split or of every member, and what to type next.
 
     Notes are left out: the display has shown each when it came up.
     """
-    trained = f"{count_of(summary.epochs, 'epoch')} in {duration(summary.seconds)}"
+    several = summary.population
+    members = f"{count_of(len(several.members), 'network')}, " if several else ""
+    most = " at most" if several else ""
+    trained = f"{members}{count_of(summary.epochs, 'epoch')}{most} in {duration(summary.seconds)}"
     parts: list[RenderableType] = [
         line("run", str(summary.run), "  ", (summary.status, STYLES.get(summary.status, ""))),
         line("trained", trained),
@@ -30,7 +34,9 @@ def summary_view(summary: "Summary") -> RenderableType:
         parts.append(line("stopped", summary.stopped))
     if summary.best_epoch:
         parts.append(line("best", f"epoch {summary.best_epoch}, {summary.monitor} {number(summary.best_score)}"))
-    if figures := splits_table({"train": summary.train, "val": summary.val, "test": summary.test}):
+    if several:
+        parts.append(population_view(summary))
+    elif figures := splits_table({"train": summary.train, "val": summary.val, "test": summary.test}):
         parts += ["", figures]
     return Group(*parts, "", *(line(label, command) for label, command in next_commands(summary)))
 
@@ -57,7 +63,11 @@ def next_commands(summary: "Summary") -> list[tuple[str, str]]:
         return [("go on", f"dlcli train --resume {summary.run}")]
     root = summary.run.parent.parent
     where = "" if root == Path("runs") else f" --runs {root}"
+    first = []
+    if summary.population and summary.population.kind == "kfold":
+        first = [("files", f"{summary.run}/oof.h5, folds.json; a fold's model is {summary.run}@fold-0")]
     return [
+        *first,
         ("next", f"dlcli evaluate {summary.run} --data FILE.h5"),
         ("compare", f"dlcli runs {summary.run.parent.name} --sort best{where}"),
     ]

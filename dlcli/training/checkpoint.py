@@ -35,7 +35,7 @@ class State:
         optimizer: The optimizer's tensors, by `<parameter index>.<name>`.
         best_epoch: The best epoch so far, 0 before the first.
         best: The network's `state_dict` at that epoch.
-        stopped: Why training ended early; None where it did not.
+        progress: What became of the member so far, as `Progress.as_table` says it.
     """
 
     epoch: int
@@ -43,7 +43,7 @@ class State:
     optimizer: Mapping[str, Tensor]
     best_epoch: int
     best: Mapping[str, Tensor]
-    stopped: str | None
+    progress: Mapping[str, object]
 
 
 class Checkpoints:
@@ -91,12 +91,7 @@ class Checkpoints:
         tensors = {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
         if state.best_epoch != state.epoch:
             tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
-        progress = {
-            "format": FORMAT,
-            "epoch": state.epoch,
-            "best_epoch": state.best_epoch,
-            "stopped": state.stopped,
-        }
+        progress = {"format": FORMAT, "epoch": state.epoch, **state.progress}
 
         def fill(folder: Path) -> None:
             save_file(dict(state.network), folder / NETWORK)
@@ -104,9 +99,10 @@ class Checkpoints:
             (folder / PROGRESS).write_text(json.dumps(progress) + "\n", encoding="utf-8")
 
         atomic.write_folder(self.folder / _name(state.epoch, history), fill)
-        self._prune(history)
+        self.prune(history)
 
-    def _prune(self, history: History) -> None:
+    def prune(self, history: History) -> None:
+        """Drop the checkpoints that need not stay, by every epoch so far."""
         found = self._by_epoch()
         resumable = [epoch for epoch, path in sorted(found.items()) if (path / PROGRESS).exists()]
         last = set(resumable[-self.keep.last :])
@@ -137,7 +133,7 @@ class Checkpoints:
         paths = [path for _, path in sorted(self._by_epoch().items()) if (path / PROGRESS).exists()]
         if not paths:
             return None
-        progress = _read_json(paths[-1] / PROGRESS)
+        progress = read_json(paths[-1] / PROGRESS)
         network = read_tensors(paths[-1] / NETWORK)
         training = read_tensors(paths[-1] / TRAINING)
         best = _below("best.", training)
@@ -147,7 +143,7 @@ class Checkpoints:
             optimizer=_below("optimizer.", training),
             best_epoch=progress["best_epoch"],
             best=best or network,
-            stopped=progress["stopped"],
+            progress=progress,
         )
 
 
@@ -208,7 +204,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise DataError(f"cannot read {path}: {error}; restore it from a copy, or train again") from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read the JSON file of a checkpoint.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its table.
+
+    Raises:
+        DataError: It is missing, damaged or of another format.
+    """
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

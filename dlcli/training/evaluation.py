@@ -26,6 +26,33 @@ def forward(network: Callable[..., Tensor], inputs: tuple[Tensor, ...], batch: B
     return output if batch.offset is None else output + batch.offset
 
 
+class Figures:
+    """The loss and the metrics of one model, gathered over batches.
+
+    Args:
+        metrics: By name.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self._metrics = metrics
+        self._total = self._weight = 0.0
+        self._statistics: dict[str, list[Statistics]] = {name: [] for name in metrics}
+
+    def add(self, total: float, weight: float, statistics: Mapping[str, Statistics]) -> None:
+        """Take a batch in: Σ w·ℓ, Σ w, and the statistics of each metric."""
+        self._total, self._weight = self._total + total, self._weight + weight
+        for name, found in statistics.items():
+            self._statistics[name].append(found)
+
+    def compute(self) -> dict[str, float]:
+        """Return `loss` and each metric, by name; NaN where undefined."""
+        figures = {"loss": self._total / self._weight if self._weight else math.nan}
+        for name, metric in self._metrics.items():
+            parts = self._statistics[name]
+            figures[name] = float(metric.compute(_joined(metric, parts))) if parts else math.nan
+        return figures
+
+
 def evaluate(
     network: nn.Module, batches: Iterable[Batch], *, task: Task, loss: Loss, metrics: Mapping[str, Metric]
 ) -> dict[str, float]:
@@ -43,37 +70,43 @@ def evaluate(
     """
     was_training = network.training
     network.eval()
-    total, weight = 0.0, 0.0
-    statistics: dict[str, list[Statistics]] = {name: [] for name in metrics}
+    figures = Figures(metrics)
     try:
         with torch.no_grad():
             for batch in batches:
                 output = forward(network, batch.inputs, batch)
                 part, part_weight = weighted_sum(loss, output, batch.target, batch)
-                total, weight = total + float(part), weight + float(part_weight)
-                if metrics:
-                    _update(statistics, metrics, output, batch, task)
+                figures.add(float(part), float(part_weight), statistics_of(metrics, output, batch, task))
     finally:
         network.train(was_training)
-    figures = {"loss": total / weight if weight else math.nan}
-    for name, metric in metrics.items():
-        figures[name] = float(metric.compute(_joined(metric, statistics[name]))) if statistics[name] else math.nan
-    return figures
+    return figures.compute()
 
 
-def _update(
-    statistics: dict[str, list[Statistics]], metrics: Mapping[str, Metric], output: Tensor, batch: Batch, task: Task
-) -> None:
-    """Add one batch to the statistics; positions are flattened into rows, padding left out."""
+def statistics_of(metrics: Mapping[str, Metric], output: Tensor, batch: Batch, task: Task) -> dict[str, Statistics]:
+    """Return each metric's statistics of a batch; positions are flattened into rows, padding left out.
+
+    Args:
+        metrics: By name.
+        output: (B, O) or (B, T, O).
+        batch: Its target, weights, mask and lengths count.
+        task: How outputs become probabilities.
+
+    Returns:
+        Statistics in float64 on the CPU, by the metric's name.
+    """
+    if not metrics:
+        return {}
     output, target = output.cpu().double(), batch.target.cpu()
-    weight = torch.ones(len(output), dtype=torch.float64) if batch.weight is None else batch.weight.cpu().double()
+    weight = output.new_ones(len(output)) if batch.weight is None else batch.weight.cpu().double()
     if output.ndim == 3:
         mask = position_mask(batch, output.shape[1])
         kept = torch.ones(output.shape[:2], dtype=torch.bool) if mask is None else mask.cpu().bool()
         output, target, weight = output[kept], target[kept], weight.unsqueeze(1).expand(kept.shape)[kept]
     predicted = probabilities(output, task)
-    for name, metric in metrics.items():
-        statistics[name].append(metric.update(predicted if metric.needs_probabilities else output, target, weight))
+    return {
+        name: metric.update(predicted if metric.needs_probabilities else output, target, weight)
+        for name, metric in metrics.items()
+    }
 
 
 def _joined(metric: Metric, parts: list[Statistics]) -> Statistics:

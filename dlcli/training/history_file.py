@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,21 @@ class HistoryFile:
 
     def read(self, member: str) -> tuple[EpochRecord, ...]:
         """Return the epochs of a member."""
-        return tuple(_record(line) for line in self._lines() if line["member"] == member)
+        return self.read_all().get(member, ())
 
-    def cut(self, member: str, epoch: int) -> None:
-        """Drop a member's epochs after a given one, and a torn last line; other members keep theirs."""
+    def read_all(self) -> dict[str, tuple[EpochRecord, ...]]:
+        """Return the epochs of every member, by identity."""
+        found: dict[str, tuple[EpochRecord, ...]] = {}
+        for line in self._lines():
+            found[line["member"]] = (*found.get(line["member"], ()), _record(line))
+        return found
+
+    def cut(self, epochs: Mapping[str, int]) -> None:
+        """Drop the epochs of some members after a given one each, and a torn last line; other members keep theirs."""
         if not self.path.exists():
             return
         self.close()
-        kept = [line for line in self._lines() if line["member"] != member or line["epoch"] <= epoch]
+        kept = [line for line in self._lines() if line["epoch"] <= epochs.get(line["member"], line["epoch"])]
         atomic.write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> list[dict[str, Any]]:

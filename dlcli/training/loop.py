@@ -2,49 +2,25 @@
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from dlcli.contracts.batch import Batches
-from dlcli.contracts.history import EpochRecord, History
-from dlcli.contracts.member import Member, Result, Watch
+from dlcli.contracts.history import EpochRecord
+from dlcli.contracts.member import Member, Result
 from dlcli.contracts.schedule import Horizon
-from dlcli.errors import TrainingError
-from dlcli.training.checkpoint import Checkpoints, State, optimizer_tensors, rank, restore_optimizer
+from dlcli.training.checkpoint import State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
-from dlcli.training.history_file import HistoryFile
 from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
+from dlcli.training.progress import Progress, describe_divergence
 from dlcli.training.step import Step
-
-CHECK_STEPS = 256
-"""Steps between two looks at whether the loss is still finite: each look waits for the device."""
-
-
-class StopRequested(Exception):
-    """The watch asked training to end, and everything up to the last finished epoch is on disk.
-
-    An epoch that is not on disk yet was begun within `checkpoint_seconds` of the last checkpoint: the one under way is
-    finished first, and nothing is lost.
-    """
+from dlcli.training.surroundings import CHECK_STEPS, StopRequested, Surroundings
+from dlcli.training.threads import suitable_threads
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What a member is trained with.
-
-    Args:
-        batches: The shared dataset as batches.
-        device: Where to train.
-        watch: Is told how it goes.
-        checkpoint_seconds: Least time between two checkpoints, in seconds.
-    """
-
-    batches: Batches
-    device: torch.device
-    watch: Watch
-    checkpoint_seconds: float
+class _Diverged(Exception):
+    """The loss is no longer finite; says where."""
 
 
 class Loop:
@@ -53,15 +29,12 @@ class Loop:
     Args:
         member: Who.
         around: With what.
-        checkpoints: Where its state goes.
-        history_file: Where its epochs go.
+        resume: Whether to go on from its checkpoint, where there is one.
     """
 
-    def __init__(
-        self, member: Member, around: Surroundings, checkpoints: Checkpoints, history_file: HistoryFile
-    ) -> None:
+    def __init__(self, member: Member, around: Surroundings, *, resume: bool) -> None:
         self.member, self.around = member, around
-        self.checkpoints, self.history_file = checkpoints, history_file
+        self.checkpoints, self.history_file = around.checkpoints(member), around.history_file
         self.network = build_network(member, around.device)
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = member.optimizer.build(
@@ -69,59 +42,77 @@ class Loop:
         )
         self.step = Step(member, self.network, self.optimizer, around.device)
         self.horizon = Horizon(member.epochs * around.batches.steps(member), around.batches.steps(member))
-        self.history = History((), member.monitor, member.direction)
-        self.best_epoch = 0
-        self.stopped: str | None = None
+        self.progress = Progress(member)
         self._dropouts = active_dropouts(self.network)
         self._best = BestParameters(self.network)
         self._pending: dict[int, dict[str, Tensor]] = {}
         self._written = 0
         self._written_at = time.monotonic()
+        state = self.checkpoints.read() if resume else None
+        if state is not None:
+            self._restore(state)
+        else:
+            self.history_file.cut({member.identity: 0})
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Whom it trains."""
+        return (self.member,)
+
+    @property
+    def progresses(self) -> tuple[Progress, ...]:
+        """How far they have come."""
+        return (self.progress,)
 
     @property
     def epoch(self) -> int:
         """Epochs finished."""
-        return len(self.history.records)
+        return self.progress.epoch
 
-    def restore(self, state: State) -> None:
+    def _restore(self, state: State) -> None:
         """Go on from a checkpoint; the history is cut back to it."""
         self.network.load_state_dict(state.best)
         self._best.take()
         self.network.load_state_dict(state.network)
         restore_optimizer(self.optimizer, state.optimizer)
-        self.history_file.cut(self.member.identity, state.epoch)
-        records = self.history_file.read(self.member.identity)
-        self.history = History(records, self.member.monitor, self.member.direction)
-        self.best_epoch, self.stopped = state.best_epoch, state.stopped
+        self.history_file.cut({self.member.identity: state.epoch})
+        self.progress.restore(self.history_file.read(self.member.identity), state.progress)
         self._written = state.epoch
 
-    def run(self) -> Result:
-        """Train to the end.
+    def run_until(self, epoch: int) -> None:
+        """Train up to the end of an epoch, or until it is over; where it is over, everything is on disk afterwards.
 
-        Returns:
-            What came of it.
+        Args:
+            epoch: Number of the epoch, from 1.
 
         Raises:
-            TrainingError: The loss is no longer finite.
             StopRequested: The watch asked for it.
         """
         try:
-            while self.epoch < self.member.epochs and not self.stopped:
-                self._train_epoch(self.epoch + 1)
-        except (TrainingError, torch.OutOfMemoryError):
+            with suitable_threads(self.network, self.member):
+                while self.epoch < epoch and not self.progress.over:
+                    self._train_epoch(self.epoch + 1)
+        except _Diverged as error:
+            self.progress.failure = str(error)
+        except torch.OutOfMemoryError:
             self._write_best()
             raise
-        self._write_checkpoint()
-        last = self.member.select == "last" or not self.best_epoch
-        return Result(
-            identity=self.member.identity,
-            state=cpu_copies(self.network.state_dict()) if last else self._best.to_cpu(),
-            selected_epoch=self.epoch if last else self.best_epoch,
-            best_epoch=self.best_epoch,
-            history=self.history,
-            stopped=self.stopped,
-            seconds=sum(record.seconds for record in self.history.records),
-        )
+        if self.progress.failure is not None:
+            self._write_best()
+        elif self.progress.over:
+            self._write_checkpoint()
+
+    def prune(self, reasons: Mapping[str, str]) -> None:
+        """End the training of members that are worse than others, by identity."""
+        if self.member.identity in reasons:
+            self.progress.prune(reasons[self.member.identity])
+            self._written = 0
+            self._write_checkpoint()
+
+    def results(self) -> list[Result]:
+        """Return what came of it."""
+        last = self.progress.selects_last or not self.progress.best_epoch
+        return [self.progress.result(cpu_copies(self.network.state_dict()) if last else self._best.to_cpu())]
 
     def _train_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
@@ -131,33 +122,29 @@ class Loop:
         train_loss, rate = self._take_steps(epoch)
         values = {"train_loss": train_loss, **self._validate(epoch, rate)}
         record = EpochRecord(epoch, rate, values, time.perf_counter() - start)
-        self.history = History((*self.history.records, record), self.member.monitor, self.member.direction)
-        scores = self.history.scores
-        if not self.best_epoch or self.history.better(scores[-1], scores[self.best_epoch - 1]):
-            self.best_epoch = epoch
+        if self.progress.add(record):
             self._best.take()
         self.history_file.append(self.member.identity, record)
-        reasons = [(r.name, r.stop(self.history)) for r in self.member.regularizers]
-        self.stopped = next((f"{name}: {reason}" for name, reason in reasons if reason), None)
         self._keep(epoch)
         interrupted = self.around.watch.interrupted()
         if interrupted or time.monotonic() - self._written_at >= self.around.checkpoint_seconds:
             self._write_checkpoint()
-        self.around.watch.epoch_finished(self.member, record, self.history)
-        if interrupted and self.epoch < self.member.epochs and not self.stopped:
+        self.around.watch.epoch_finished(self.member, record, self.progress.history)
+        if interrupted and not self.progress.over:
             raise StopRequested
 
     def _take_steps(self, epoch: int) -> tuple[float, float]:
         """Take the steps of one epoch; return its mean loss and the rate of its last step."""
         member, watch, step, group = self.member, self.around.watch, self.step, self.optimizer.param_groups[0]
         base, first = float(member.optimizer.lr), (epoch - 1) * self.horizon.steps_per_epoch
+        history = self.progress.history
         pending: list[Tensor] = []
         weights: list[Tensor | int] = []
         total, weight, checked = 0.0, 0.0, 0
         for index, batch in enumerate(self.around.batches.training(member, epoch)):
             if self._written == self.epoch and watch.interrupted():
                 raise StopRequested
-            rate = base * member.schedule.factor(first + index, self.horizon, self.history)
+            rate = base * member.schedule.factor(first + index, self.horizon, history)
             group["lr"] = rate
             loss = step(batch)
             pending.append(loss)
@@ -180,7 +167,8 @@ class Loop:
         for index, value in enumerate(values):
             if not math.isfinite(value):
                 step = (epoch - 1) * self.horizon.steps_per_epoch + before + index
-                rate = float(self.member.optimizer.lr) * self.member.schedule.factor(step, self.horizon, self.history)
+                factor = self.member.schedule.factor(step, self.horizon, self.progress.history)
+                rate = float(self.member.optimizer.lr) * factor
                 raise self._diverged(f"batch {before + index + 1}", f"the loss became {value}", epoch, rate)
         return math.fsum(value * share for value, share in zip(values, shares, strict=True)), math.fsum(shares)
 
@@ -199,51 +187,39 @@ class Loop:
             raise self._diverged("its end", f"the validation loss became {figures['loss']}", epoch, rate)
         return {f"val_{name}": value for name, value in figures.items()}
 
-    def _diverged(self, place: str, what: str, epoch: int, rate: float) -> TrainingError:
-        kept = f"epoch {self.best_epoch}, the best, is kept" if self.epoch else "no epoch was finished"
-        lower = float(self.member.optimizer.lr) / 10
-        advice = [f"a lower rate (--set train.optimizer.lr={lower:.3g})"]
-        if not self.member.schedule.warmup_epochs:
-            advice.append("a warm-up (--set train.schedule.warmup_epochs=1)")
-        if "clip_gradients" not in {regularizer.name for regularizer in self.member.regularizers}:
-            advice.append("the clip_gradients regularizer")
-        if not any(self.member.preprocessing.values()):
-            advice.append('preprocess = ["standardize"] under [data]')
-        return TrainingError(
-            f"training diverged in epoch {epoch}, {place}: {what} at learning rate {rate:.3g}; {kept}. "
-            f"Try {', or '.join(advice)}"
-        )
+    def _diverged(self, place: str, what: str, epoch: int, rate: float) -> _Diverged:
+        return _Diverged(describe_divergence(self.progress, epoch, place, what, rate))
 
     def _keep(self, epoch: int) -> None:
         """Hold an epoch's parameters in memory until the next checkpoint, where they are to stay on disk."""
-        keep = self.member.keep
+        keep, history = self.member.keep, self.progress.history
         if keep.every_epochs and epoch % keep.every_epochs == 0:
-            self.checkpoints.write_parameters(epoch, cpu_copies(self.network.state_dict()), self.history)
-        elif keep.best > 1 and epoch in rank(self.history)[: keep.best]:
+            self.checkpoints.write_parameters(epoch, cpu_copies(self.network.state_dict()), history)
+        elif keep.best > 1 and epoch in rank(history)[: keep.best]:
             self._pending[epoch] = cpu_copies(self.network.state_dict())
 
     def _write_checkpoint(self) -> None:
         if not self.epoch or self._written == self.epoch:
             return
         self.history_file.sync()
-        best = self._best.to_cpu()
-        pending = {**self._pending, self.best_epoch: best}
-        for epoch in sorted(pending.keys() & self.checkpoints.wanted(self.history) - {self.epoch}):
-            self.checkpoints.write_parameters(epoch, pending[epoch], self.history)
+        best, history = self._best.to_cpu(), self.progress.history
+        pending = {**self._pending, self.progress.best_epoch: best}
+        for epoch in sorted(pending.keys() & self.checkpoints.wanted(history) - {self.epoch}):
+            self.checkpoints.write_parameters(epoch, pending[epoch], history)
         self._pending = {}
         state = State(
             epoch=self.epoch,
             network=cpu_copies(self.network.state_dict()),
             optimizer=cpu_copies(optimizer_tensors(self.optimizer)),
-            best_epoch=self.best_epoch,
+            best_epoch=self.progress.best_epoch,
             best=best,
-            stopped=self.stopped,
+            progress=self.progress.as_table(),
         )
-        self.checkpoints.write(state, self.history)
+        self.checkpoints.write(state, history)
         self._written, self._written_at = self.epoch, time.monotonic()
 
     def _write_best(self) -> None:
         """Keep the best parameters of a training that failed: there is nothing to go on from, but much to look at."""
-        if self.best_epoch:
+        if self.progress.best_epoch:
             self.history_file.sync()
-            self.checkpoints.write_parameters(self.best_epoch, self._best.to_cpu(), self.history)
+            self.checkpoints.write_parameters(self.progress.best_epoch, self._best.to_cpu(), self.progress.history)

@@ -29,7 +29,7 @@ def multiply_adds(network: nn.Module, member: Member) -> int:
 
 
 @contextmanager
-def suitable_threads(network: nn.Module, member: Member) -> Iterator[None]:
+def suitable_threads(network: nn.Module, member: Member, members: int = 1) -> Iterator[None]:
     """Compute with one thread while entered, where the network is small; with torch's own number otherwise.
 
     On a busy machine a pool's threads wait for each other: a step of half a millisecond has been seen to take forty.
@@ -37,12 +37,13 @@ def suitable_threads(network: nn.Module, member: Member) -> Iterator[None]:
     Args:
         network: The member's network.
         member: Its batch size and inputs.
+        members: How many train together.
 
     Yields:
         None: The block runs.
     """
     before = torch.get_num_threads()
-    if multiply_adds(network, member) < SMALL:
+    if members * multiply_adds(network, member) < SMALL:
         torch.set_num_threads(1)
     try:
         yield

@@ -37,6 +37,8 @@ class Unwatched:
 
     def epoch_finished(self, *_: object) -> None: ...
 
+    def note(self, text: str) -> None: ...
+
 
 def network(hidden: list[int]) -> nn.Module:
     layers: list[nn.Module] = []

@@ -9,7 +9,9 @@ from dlcli.registry import Registry
 def registry() -> Registry:
     plugins = empty()
     families = [
-        module for module in BUILTIN if module.rpartition(".")[2].rstrip("s") in KINDS or module.endswith("losses")
+        module
+        for module in BUILTIN
+        if module.rpartition(".")[2].rstrip("s") in KINDS or module.endswith(("losses", "searches"))
     ]
     for module in families:
         record = plugins.load(module, name=module, distribution="dlcli", version="0")

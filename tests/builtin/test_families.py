@@ -22,6 +22,7 @@ EXPECTED = {
     "regularizer": ["clip_gradients", "early_stopping", "l2"],
     "optimizer": ["adam", "adamw", "sgd"],
     "schedule": ["constant", "cosine", "cosine_restarts", "step"],
+    "search": ["cmaes", "gp", "grid", "quasi_random", "random", "tpe"],
 }
 
 

@@ -232,3 +232,31 @@ def test_plugins_new(dlcli, tmp_path, monkeypatch):
     assert "pip install -e 'dlcli-audio[dev]' && pytest dlcli-audio" in outcome.out
     assert (tmp_path / "dlcli-audio" / "pyproject.toml").exists()
     assert dlcli("plugins", "new", "audio", "-q").code == 2
+
+
+def test_folds_from_the_command_line(dlcli, workplace):
+    """`--kfold` takes the recipe of the folder, and needs no number."""
+    done = dlcli("train", "--kfold", "--set", "train.epochs=2", "--name", "folds")
+    assert done.code == 0
+    assert "5 members, 2 epochs at most" in done.out
+    assert "over 5 folds" in done.out
+    listed = dlcli("runs", "folds", "--json").json["runs"]
+    assert listed[0]["members"] == "5 folds"
+    refused = dlcli("evaluate", "folds", "--split", "val")
+    assert refused.code == 2
+    assert "was trained on the validation rows too" in refused.err
+    held_out = dlcli("evaluate", "folds@fold-1", "--split", "fold", "--json").json
+    assert held_out["rows"] == 30
+
+
+def test_seeds_from_the_command_line(dlcli, workplace):
+    done = dlcli("train", "--seeds", "3", "--engine", "loop", "--set", "train.epochs=2", "--name", "seeds", "--json")
+    assert done.code == 0
+    assert done.json["population"]["kind"] == "seeds"
+    assert [member["identity"] for member in done.json["members"]] == ["seed-0", "seed-1", "seed-2"]
+    labelled = dlcli("evaluate", "seeds@seed-2", "--split", "train")
+    assert "note     the model was trained on these rows" in labelled.out
+    refused = dlcli("train", "--kfold=x")
+    assert (refused.code, "--kfold takes a whole number of folds" in refused.err) == (2, True)
+    refused = dlcli("train", "--resume", "seeds", "--seeds", "4")
+    assert (refused.code, "resuming goes on with the run's own recipe" in refused.err) == (2, True)

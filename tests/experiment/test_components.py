@@ -70,6 +70,7 @@ def test_every_snippet_is_part_of_a_recipe_that_loads(builtins, entry):
         "regularizer": lambda r: r.regularizers[0].component,
         "optimizer": lambda r: r.train.optimizer,
         "schedule": lambda r: r.train.schedule,
+        "search": lambda r: r.tune.method,
     }
     assert held[entry.kind](loaded) == expected
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 from safetensors.torch import load_file
 
@@ -91,7 +92,12 @@ def outcome(run: Path) -> dict[str, object]:
     found["history"] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     facts = json.loads((run / "run.json").read_text())
     timeless = {"status", "epochs", "best_epoch", "best_score", "selected_epoch", "stopped", "train", "val", "test"}
-    found["run"] = {key: facts[key] for key in timeless}
+    timeless |= {"population"}
+    found["run"] = {key: facts.get(key) for key in timeless}
+    found["members"] = [{key: entry[key] for key in entry if key != "seconds"} for entry in facts.get("members", ())]
+    if (run / "oof.h5").exists():
+        with h5py.File(run / "oof.h5") as file:
+            found["oof"] = {name: file[name][:].tobytes() for name in file}
     return found
 
 
@@ -137,3 +143,32 @@ def test_many_kills_of_one_run_change_nothing(trainer, tmp_path):
     trainer.start(tmp_path, runs="parts", **arguments)
     assert trainer.wait() == 0
     assert outcome(run) == outcome(tmp_path / "whole/killed/0001")
+
+
+@pytest.mark.parametrize("options", [{"seeds": 3}, {"kfold": 3}], ids=["seeds", "folds"])
+def test_kills_change_nothing_for_several_members(trainer, tmp_path, options):
+    (tmp_path / "killed.toml").write_text(RECIPE.format(data=DIGITS, checkpoints="checkpoint_seconds = 0"))
+    start = time.monotonic()
+    trainer.start(tmp_path, recipe="killed.toml", runs="whole", **options)
+    assert trainer.wait() == 0
+    duration = time.monotonic() - start
+    moments = random.Random(3)
+    run = tmp_path / "parts/killed/0001"
+    arguments: dict[str, object] = {"recipe": "killed.toml", **options}
+    killed = 0
+    for _ in range(5):
+        pid = trainer.start(tmp_path, runs="parts", **arguments)
+        while not (run / "run.json").exists():
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0.05, duration / 3))
+        trainer.kill(pid)
+        killed += trainer.wait() == signal.SIGKILL
+        arguments = {"resume": str(run)}
+    trainer.start(tmp_path, runs="parts", **arguments)
+    assert trainer.wait() == 0
+    whole, parts = outcome(tmp_path / "whole/killed/0001"), outcome(run)
+    # Members that train in turn append to one history: its order across members tells when they were interrupted.
+    for found in (whole, parts):
+        found["history"] = sorted(found["history"], key=lambda line: (line["member"], line["epoch"]))
+    assert parts == whole
+    assert killed >= 3, "most trainings ended before they were killed: the test proved nothing"

@@ -107,3 +107,12 @@ def test_values_of_a_wrong_type_are_told_once(registry):
     wrong = {"train": {"epochs": "x", "metrics": 3, "monitor": 4, "schedule": 5}, "regularizers": 6}
     keys = [problem.partition(":")[0] for problem in problems(wrong, registry)]
     assert sorted(keys) == ["regularizers", "train.epochs", "train.metrics", "train.monitor", "train.schedule"]
+
+
+def test_seeds_and_folds_do_not_go_together(registry):
+    (problem,) = problems({"train": {"seeds": 3, "kfold": 5}}, registry)
+    assert problem == (
+        "train.kfold: 5 folds and 3 seeds do not go together: a fold has one seed, and seeds share one split; "
+        "leave out train.seeds (--seeds 1) or train.kfold"
+    )
+    assert load_recipe({**SMALL, "train": {"seeds": 1, "kfold": 5}}, registry).train.kfold == 5

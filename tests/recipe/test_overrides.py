@@ -123,11 +123,11 @@ def test_an_item_keeps_its_address_while_its_name_is_overridden(recipe_text, wri
     [
         (
             "regularizers.l2.strength=1",
-            "--set regularizers.l2.strength: regularizers has no 'l2'; there are early_stopping, small; --set",
+            "--set regularizers.l2.strength: regularizers has no 'l2'; there are early_stopping, small; write it there",
         ),
         ("regularizers.smal.strength=1", "regularizers has no 'smal'; did you mean 'small'?; there are early_stopping"),
         ("data.preprocess.scale.low=1", "data.preprocess has no 'scale'; there are standardize"),
-        ("regularizers.small=l2", "set one of its parameters, such as --set regularizers.small.…=…, or the whole list"),
+        ("regularizers.small=l2", "set one of its parameters, such as regularizers.small.…, or the whole list"),
         ("train.epochs.most=3", "train.epochs is 20, which has no keys of its own"),
         ("model.hidden.first=3", "model.hidden has no 'first'; its items have no names: set the whole list"),
     ],
@@ -141,7 +141,7 @@ def test_what_the_recipe_leaves_to_the_task_cannot_be_addressed(registry):
     small = {"data": {"path": "d.h5"}, "model": {"architecture": "net"}}
     for override in ("train.metrics.ece.bins=3", "regularizers.l2.strength=1"):
         where = override.rpartition(".")[0].rpartition(".")[0]
-        with pytest.raises(RecipeError, match=rf"has no '\w+'; the recipe has no {where}; --set adds none"):
+        with pytest.raises(RecipeError, match=rf"has no '\w+'; the recipe has no {where}; write it there first"):
             load_recipe(small, registry, [override])
 
 
@@ -195,3 +195,14 @@ def test_every_pair_of_overrides_commutes(recipe_text, registry):
     for pair in itertools.combinations([f"{key}={values[0]}" for key, values in OVERRIDES.items()], 2):
         overrides = [parse_override(text) for text in pair]
         assert apply_overrides(table, overrides, registry)[0] == apply_overrides(table, overrides[::-1], registry)[0]
+
+
+def test_an_architecture_given_as_a_table_replaces_the_parameters_beside_it(registry, recipe_text, write):
+    overrides = ["model.dropout=0.25", 'model.architecture={ name = "pair", first = 2 }', "model.init=uniform"]
+    with pytest.raises(RecipeError, match="unknown key 'dropout'"):
+        load_recipe(write(recipe_text), registry, overrides)
+    model = load_recipe(write(recipe_text), registry, overrides[1:]).model
+    assert (model.architecture.name, model.architecture.first, model.init.name) == ("pair", 2, "uniform")
+    table = ['model.architecture={ name = "net" }', "model.dropout=0.25"]
+    net = load_recipe(write(recipe_text), registry, reversed(table)).model.architecture
+    assert (net.hidden, net.dropout) == ((16,), 0.25)

@@ -14,17 +14,17 @@ path = "d.h5"
 [model]
 architecture = "net"
 """
-KEYS = "allowed here: name, seed, data, model, train, regularizers, log"
+KEYS = "allowed here: name, seed, data, model, train, regularizers, tune, log"
 
 # What is added to the recipe (or replaces it, where it has a [data] of its own); place, key and message of the problem.
 CASES = [
     # Unknown keys, at every depth.
     ("trian = 1\n" + BASE, "1", "trian", f"unknown key 'trian'; did you mean 'train'?; {KEYS}"),
-    ("tune = { trials = 3 }\n" + BASE, "1", "tune", f"unknown key 'tune'; {KEYS}"),
+    ("ensemble = { members = 3 }\n" + BASE, "1", "ensemble", f"unknown key 'ensemble'; {KEYS}"),
     ("[train]\nepoch = 3", "6", "train.epoch", "unknown key 'epoch'; did you mean 'epochs'?; allowed here: epochs, batch_"),
     ("[train]\nstratify = true", "6", "train.stratify", "unknown key 'stratify'; did you mean data.split.stratify?; allowed"),
     ("[train]\nlr = 0.1", "6", "train.lr", "unknown key 'lr'; did you mean train.optimizer.lr?; allowed here: epochs"),
-    ("[train]\nseeds = 3", "6", "train.seeds", "unknown key 'seeds'; allowed here: epochs, batch_size"),
+    ("[train]\nstops = 3", "6", "train.stops", "unknown key 'stops'; allowed here: epochs, batch_size"),
     ("activation = { name = 'leaky', slop = 1 }", "5", "model.activation.slop", "unknown key 'slop'; did you mean 'slope'?; allowed here: name, slope"),
     ("hiden = [3]", "5", "model.hiden", "unknown key 'hiden'; did you mean 'hidden'?; allowed here: architecture, hidden, activation, dropout, padding, kernel, init"),
     ("name = 'net'", "5", "model.name", "unknown key 'name'; allowed here: architecture, hidden"),

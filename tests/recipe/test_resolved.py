@@ -39,6 +39,8 @@ schedule = { name = "fakes:cosine", warmup_epochs = 2.0 }
 metrics = [{ name = "fakes:accuracy" }, { name = "fakes:ece", bins = 5 }]
 monitor = "val_accuracy"
 select = "best"
+seeds = 1
+engine = "auto"
 drop_last = false
 device = "auto"
 checkpoint_seconds = 30.0

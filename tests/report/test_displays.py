@@ -95,12 +95,6 @@ class TestPlain:
             "epoch  3/12  train_loss 0.5000  val_loss 0.3750  val_accuracy 0.8750  rate 0.00097  2.0 s",
         ]
 
-    def test_members_are_named(self, shown):
-        display, read = shown
-        past = history(0.5)
-        display.epoch_finished(member("fold-3"), past.records[-1], past)
-        assert read().startswith("fold-3  epoch 1/")
-
     def test_notes(self, shown):
         display, read = shown
         display.note("observer x failed [red]")

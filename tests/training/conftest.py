@@ -27,6 +27,7 @@ class Recorder:
         self.epoch = self.step = 0
         self.records: list[EpochRecord] = []
         self.rates: list[float] = []
+        self.notes: list[str] = []
 
     def interrupted(self) -> bool:
         return self.stop_at is not None and (self.epoch, self.step) >= self.stop_at
@@ -40,6 +41,9 @@ class Recorder:
 
     def epoch_finished(self, member: Member, record: EpochRecord, history: History) -> None:
         self.records.append(record)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,10 @@ def history(*scores, direction="min"):
 def state(epoch, best_epoch=None):
     tensors = {"weight": torch.full((2,), float(epoch))}
     best = best_epoch or epoch
-    return State(epoch, tensors, {"0.step": torch.tensor(3.0)}, best, {"weight": torch.full((2,), float(best))}, None)
+    progress = {"best_epoch": best, "stopped": None, "pruned": False, "failure": None}
+    return State(
+        epoch, tensors, {"0.step": torch.tensor(3.0)}, best, {"weight": torch.full((2,), float(best))}, progress
+    )
 
 
 def epochs(folder):
@@ -33,7 +36,7 @@ def test_what_is_written_is_read_back(tmp_path):
     checkpoints = Checkpoints(tmp_path, Keep())
     checkpoints.write(state(2, best_epoch=1), history(0.1, 0.2))
     found = checkpoints.read()
-    assert (found.epoch, found.best_epoch, found.stopped) == (2, 1, None)
+    assert (found.epoch, found.best_epoch, found.progress["stopped"]) == (2, 1, None)
     assert torch.equal(found.network["weight"], torch.tensor([2.0, 2.0]))
     assert torch.equal(found.best["weight"], torch.tensor([1.0, 1.0]))
     assert torch.equal(found.optimizer["0.step"], torch.tensor(3.0))

@@ -36,7 +36,7 @@ def test_a_torn_last_line_is_dropped(file):
     with file.path.open("a") as stream:
         stream.write('{"member": "", "epoch": 2, "lea')
     assert file.read("") == (record(1),)
-    file.cut("", 1)
+    file.cut({"": 1})
     file.append("", record(2))
     assert [r.epoch for r in file.read("")] == [1, 2]
 
@@ -45,7 +45,7 @@ def test_cutting_one_member_leaves_the_others(file):
     for epoch in (1, 2, 3):
         file.append("a", record(epoch))
         file.append("b", record(epoch))
-    file.cut("a", 1)
+    file.cut({"a": 1})
     assert len(file.read("a")) == 1
     assert len(file.read("b")) == 3
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dlcli import Combination, Ensemble, MemberSpecification, Proposal, Search, SingleMember
+from dlcli import Combination, Ensemble, MemberSpecification, Search, SingleMember, compose
 from dlcli.contracts.randomness import derive
 from dlcli.testing.law import Law
 from dlcli.testing.laws import populations
@@ -16,16 +16,19 @@ COUNTER = itertools.count()
 
 class Searching:
     def __init__(self, space, seed):
-        self.space, self.seed, self.trial = space, seed, itertools.count()
+        self.space, self.seed, self.told = space, seed, set()
 
-    def ask(self, count):
-        return [self.propose(next(self.trial)) for _ in range(count)]
+    def ask(self, trials):
+        return [self.propose(trial) for trial in trials]
 
     def propose(self, trial):
         quantile = {key: random.Random(derive(self.seed, key, trial)).random() for key in self.space}
-        return Proposal(trial, {key: way.at(quantile[key]) for key, way in self.space.items()})
+        return compose(self.space, lambda key, way: way.at(quantile[key]))
 
-    def tell(self, trial, score):
+    def tell(self, trial, setting, score):
+        self.told.add(trial)
+
+    def pending(self, trial, setting):
         pass
 
 
@@ -33,51 +36,57 @@ class Fine(Search):
     name: ClassVar[str] = "fine"
     way: ClassVar[type] = Searching
 
-    def start(self, space, direction, seed):
+    def start(self, space, direction, seed, previous=()):
         return self.way(space, seed)
 
 
 class OutsideTheSpace(Fine):
     class way(Searching):
         def propose(self, trial):
-            proposal = super().propose(trial)
-            return Proposal(trial, {**proposal.setting, "model.dropout": 0.75})
+            return {**super().propose(trial), "model.dropout": 0.75}
 
 
 class ForgetsAKey(Fine):
     class way(Searching):
         def propose(self, trial):
-            return Proposal(trial, {"train.optimizer.lr": 1e-3})
+            return {"train.optimizer.lr": 1e-3}
 
 
-class RepeatsATrial(Fine):
+class ForgetsConditions(Fine):
     class way(Searching):
         def propose(self, trial):
-            return super().propose(0)
+            return {**super().propose(trial), "train.optimizer": "adam", "train.optimizer.momentum": 0.9}
 
 
 class ProposesNothing(Fine):
     class way(Searching):
-        def ask(self, count):
+        def ask(self, trials):
             return []
 
 
 class ProposesTooMany(Fine):
     class way(Searching):
-        def ask(self, count):
-            return super().ask(count + 1)
+        def ask(self, trials):
+            return super().ask([*trials, max(trials) + 1])
 
 
 class GivesUpOnFailure(Fine):
     class way(Searching):
-        def tell(self, trial, score):
+        def tell(self, trial, setting, score):
             if score is None:
                 raise RuntimeError("a trial failed")
 
 
 class Unseeded(Fine):
-    def start(self, space, direction, seed):
+    def start(self, space, direction, seed, previous=()):
         return Searching(space, next(COUNTER))
+
+
+class CountsItself(Fine):
+    class way(Searching):
+        def ask(self, trials):
+            self.asked = getattr(self, "asked", 0) + len(trials)
+            return [self.propose(self.asked - place) for place in range(len(trials))]
 
 
 class Averages(nn.Module):
@@ -149,13 +158,15 @@ class CombinesToNan(Bagging):
 
 
 BROKEN = [
-    (populations.proposes_settings_of_the_space, OutsideTheSpace, "model.dropout = 0.75 is not of Uniform"),
-    (populations.proposes_settings_of_the_space, ForgetsAKey, r"proposes the keys \['train.optimizer.lr'\]"),
-    (populations.proposes_settings_of_the_space, RepeatsATrial, "proposes the trial 0 twice"),
+    (populations.proposes_settings_of_the_space, OutsideTheSpace, "'model.dropout': 0.75, .*not of the space"),
+    (populations.proposes_settings_of_the_space, ForgetsAKey, r"proposes {'train.optimizer.lr': 0.001}, which is not"),
+    (populations.proposes_settings_of_the_space, ForgetsConditions, "'train.optimizer.momentum': 0.9}, which is not"),
     (populations.proposes_settings_of_the_space, ProposesNothing, "proposes nothing"),
     (populations.proposes_settings_of_the_space, ProposesTooMany, "asked for 3 settings, it proposes 4"),
     (populations.proposes_settings_of_the_space, GivesUpOnFailure, "a trial failed"),
     (populations.searches_the_same_way_with_one_seed, Unseeded, "two searches with one seed propose different"),
+    (populations.goes_on_where_it_was, CountsItself, "told of 9 trials, it does not go on as it did"),
+    (populations.shares_the_work, CountsItself, "propose 6 different settings in 12 trials"),
     (populations.plans_members_of_training_rows, TrainsOnValidation, "trains on rows that are not training rows"),
     (populations.plans_members_of_training_rows, OneName, "two members have one identity"),
     (populations.plans_members_of_training_rows, ReturnsNothing, "the plan returns None"),

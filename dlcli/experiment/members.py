@@ -1,0 +1,187 @@
+"""The members of a population: from a settled recipe, the data and rows to what `fit` trains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dlcli.contracts.component import implements
+from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.folds import Fold
+from dlcli.contracts.member import Keep, Member
+from dlcli.contracts.preprocessor import Preprocessing
+from dlcli.contracts.randomness import derive
+from dlcli.data.kfold import INNER_SHARE, cross_validation
+from dlcli.data.preprocessing import fit_preprocessing, input_output
+from dlcli.errors import Problem, RecipeError
+from dlcli.experiment.settle import direction, settled_loss, settled_metrics
+from dlcli.recipe.model import Recipe
+from dlcli.training.network import build_network
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is to be trained.
+
+    Args:
+        members: All of them; their identities differ.
+        folds: One round a member, where the plan is a cross-validation; empty otherwise.
+        notes: What the user should know.
+    """
+
+    members: tuple[Member, ...]
+    folds: tuple[Fold, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
+    """Return the members that `dlcli train` trains: one, one a seed, or one a fold.
+
+    Args:
+        recipe: A settled recipe.
+        dataset: Its data.
+
+    Returns:
+        The plan, a pure function of its arguments.
+
+    Raises:
+        DataError: The data cannot be divided into so many folds, or preprocessing cannot be fitted.
+        RecipeError: The architecture cannot be built for the data.
+    """
+    if recipe.train.kfold is not None:
+        folds = recipe_folds(recipe, dataset, recipe.train.kfold)
+        members = tuple(
+            make_member(recipe, dataset, f"fold-{number}", fold.training, fold.validation)
+            for number, fold in enumerate(folds)
+        )
+        plan = Plan(members, folds, _fold_notes(recipe, members[0]))
+    else:
+        training, validation = dataset.splits["train"], dataset.splits.get("val")
+        seeds = recipe.train.seeds
+        identities = [""] if seeds == 1 else [f"seed-{number}" for number in range(seeds)]
+        fitted = fit_preprocessing(dataset, recipe.data.preprocess, training)
+        plan = Plan(
+            tuple(
+                make_member(recipe, dataset, identity, training, validation, preprocessing=fitted)
+                for identity in identities
+            )
+        )
+    check_architecture(plan.members[0])
+    return plan
+
+
+def recipe_folds(recipe: Recipe, dataset: Dataset, count: int) -> tuple[Fold, ...]:
+    """Return the folds of a recipe: the same for every setting of other keys, and on every machine.
+
+    Each fold has an inner validation part of its own training rows, `data.split.val` of them or a tenth, where
+    anything is decided by it: the best epoch, or when to stop.
+
+    Args:
+        recipe: A checked recipe; only its seed, `data.split`, `train.select` and stopping rules matter.
+        dataset: Its data.
+        count: Number of folds, ≥ 2.
+
+    Returns:
+        One round a fold.
+
+    Raises:
+        DataError: The data cannot be divided into so many folds.
+    """
+    split = recipe.data.split
+    inner = (split.val or INNER_SHARE) if _decides(recipe) else None
+    return cross_validation(dataset, count, seed=recipe.seed, inner=inner, stratify=split.stratify)
+
+
+def make_member(
+    recipe: Recipe,
+    dataset: Dataset,
+    identity: str,
+    training_rows: Tensor,
+    validation_rows: Tensor | None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    initial_state: Mapping[str, Tensor] | None = None,
+    frozen: frozenset[str] = frozenset(),
+) -> Member:
+    """Make one member of a population.
+
+    Args:
+        recipe: A settled recipe.
+        dataset: Its data.
+        identity: Permanent name within its run, such as `fold-3`; the member's seed is derived from it.
+        training_rows: Rows to train on, int64.
+        validation_rows: Rows that decide its best epoch; None where there are none: `train_loss` then decides.
+        preprocessing: Fitted on the training rows; fitted here where None.
+        initial_state: Weights to start from.
+        frozen: Names of parameters that are not trained.
+
+    Returns:
+        The member.
+
+    Raises:
+        DataError: Preprocessing cannot be fitted on the training rows.
+    """
+    train = recipe.train
+    metrics = settled_metrics(recipe)
+    monitor = train.monitor if validation_rows is not None else "train_loss"
+    if preprocessing is None:
+        preprocessing = fit_preprocessing(dataset, recipe.data.preprocess, training_rows)
+    return Member(
+        identity=identity,
+        seed=derive(recipe.seed, "member", identity),
+        architecture=recipe.model.architecture,
+        io=input_output(dataset, recipe.data.preprocess),
+        loss=settled_loss(recipe),
+        optimizer=train.optimizer,
+        schedule=train.schedule,
+        training_rows=training_rows,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        validation_rows=validation_rows,
+        regularizers=tuple(named.component for named in recipe.regularizers),
+        metrics=metrics,
+        initializer=recipe.model.init,
+        initial_state=initial_state,
+        frozen=frozen,
+        preprocessing=preprocessing,
+        drop_last=train.drop_last,
+        monitor=monitor,
+        direction=direction(monitor, metrics),
+        select=train.select,
+        keep=Keep(**dict(train.keep_checkpoints)),
+    )
+
+
+def check_architecture(member: Member) -> None:
+    """Refuse an architecture that cannot be built for its data, or not trained in batches of one row.
+
+    Args:
+        member: Any member that has it.
+
+    Raises:
+        RecipeError: It cannot; the place in the recipe is said.
+    """
+    try:
+        network = build_network(member, torch.device("cpu"))
+    except ValueError as error:
+        raise RecipeError([Problem("", "model.architecture", str(error))]) from error
+    images = any(field.kind == "image" for field in member.io.inputs)
+    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if member.batch_size == 1 and normalizes and not images:
+        message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
+        raise RecipeError([Problem("", "train.batch_size", message)])
+
+
+def _decides(recipe: Recipe) -> bool:
+    """Return whether anything is decided by validation rows while training."""
+    return recipe.train.select == "best" or any(implements(named.component, "stop") for named in recipe.regularizers)
+
+
+def _fold_notes(recipe: Recipe, member: Member) -> tuple[str, ...]:
+    if member.monitor == recipe.train.monitor:
+        return ()
+    return (
+        'folds train on all their rows, since train.select = "last" and nothing stops early: there is no inner '
+        f"validation part, and {member.monitor} stands for {recipe.train.monitor} while training",
+    )

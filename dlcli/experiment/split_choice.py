@@ -1,0 +1,90 @@
+"""Which rows `--split` means for a run, and which of them it may not be judged by."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlcli.contracts.dataset import Dataset
+from dlcli.errors import UsageError
+from dlcli.experiment.address import Address
+from dlcli.experiment.fold_file import read_folds
+
+ALL, FOLD = "all", "fold"
+"""Stand for every row of a file, whatever its splits; and for the rows that a fold's model has not seen."""
+
+
+def chosen_rows(
+    address: Address, facts: Mapping[str, Any], dataset: Dataset, path: Path, split: str, *, same_data: bool
+) -> tuple[Tensor, str | None]:
+    """Return the rows of a split, and what must be known to read their figures.
+
+    Args:
+        address: The run, or the member of it.
+        facts: Its `run.json`.
+        dataset: The data.
+        path: Its file.
+        split: `train`, `val`, `test`, `all` or `fold`.
+        same_data: Whether it is the data that the run was trained on.
+
+    Returns:
+        Rows, int64; and a note, None where nothing need be known.
+
+    Raises:
+        UsageError: There is no such split, or the run was trained on its validation rows.
+    """
+    number = _fold_number(address)
+    if split == FOLD:
+        if number is None or not same_data:
+            raise UsageError(_no_fold(address, same_data))
+        return read_folds(address.run)[number].held_out, None
+    if split == ALL:
+        note = f"{address} was trained on some of these rows" if same_data else None
+        return torch.arange(dataset.rows), note
+    if split not in dataset.splits:
+        raise UsageError(
+            f"{path} has no split {split!r}; there are {', '.join(dataset.splits)}, and {ALL} for every row"
+        )
+    rows = dataset.splits[split]
+    if not same_data:
+        return rows, None
+    if split == "val" and "val" in facts.get("trained_on", ()):
+        raise UsageError(_trained_on_val(address, number))
+    if split != "train":
+        return rows, None
+    if number is not None:
+        return read_folds(address.run)[number].training, "the rows that this fold's model was trained on"
+    return rows, "the model was trained on these rows"
+
+
+def _fold_number(address: Address) -> int | None:
+    kind, _, number = address.member.rpartition("-")
+    return int(number) if kind == "fold" and address.run.folds.exists() else None
+
+
+def _trained_on_val(address: Address, number: int | None) -> str:
+    if number is not None:
+        return (
+            f"{address} was trained on a part of the validation rows, which are in the folds, so their figures would "
+            "be too good; --split fold takes the rows that it has not seen, --split test the test rows"
+        )
+    advice = "--split test takes the test rows"
+    if address.run.folds.exists():
+        advice = (
+            f"its summary has the figures of each row by the model that has not seen it, --split fold takes those of "
+            f"one fold ({address.run.path}@fold-0), --split test the test rows"
+        )
+    return f"{address} was trained on the validation rows too, so their figures would be too good; {advice}"
+
+
+def _no_fold(address: Address, same_data: bool) -> str:
+    if not same_data:
+        return "--split fold is for the data that the run was trained on; leave out --data, or take another split"
+    if address.run.folds.exists():
+        return (
+            f"--split fold is for one fold's model, such as {address.run.path}@fold-0; figures over all folds are in "
+            "the summary, and predictions in oof.h5"
+        )
+    return f"{address} has no folds; --split fold is for a member of a run made with --kfold, such as RUN@fold-0"

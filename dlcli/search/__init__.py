@@ -1,0 +1,1 @@
+"""Searches: populations of trials on disk, who works on them, and what is decided about them."""

@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from dlcli.contracts.randomness import derive
+from dlcli.data.kfold import cross_validation, fold_rows
+from dlcli.experiment.members import make_member, plan_members, recipe_folds
+from dlcli.experiment.prepare import read_data
+from dlcli.experiment.settle import settle, settled_loss
+from dlcli.recipe.load import load_recipe
+
+
+@pytest.fixture
+def settled(plugins, recipe):
+    """A settled recipe and its data; keyword arguments replace tables."""
+
+    def make(**tables):
+        checked = load_recipe(recipe(**tables), plugins.registry)
+        dataset = read_data(checked)
+        return settle(checked, dataset, plugins.registry), dataset
+
+    return make
+
+
+def test_settling_again_changes_nothing(settled, plugins):
+    recipe, dataset = settled()
+    assert settle(recipe, dataset, plugins.registry) == recipe
+    assert recipe.train.loss.name == "cross_entropy"
+    assert [metric.name for metric in recipe.train.metrics] == ["accuracy"]
+
+
+def test_an_unsettled_recipe_has_no_loss(plugins, recipe):
+    with pytest.raises(ValueError, match="the recipe is not settled: it has no loss"):
+        settled_loss(load_recipe(recipe(), plugins.registry))
+
+
+def test_a_members_seed_comes_from_its_identity_alone(settled):
+    for tables, identities in (
+        ({}, [""]),
+        ({"train": {"seeds": 3}}, ["seed-0", "seed-1", "seed-2"]),
+        ({"train": {"kfold": 2}}, ["fold-0", "fold-1"]),
+    ):
+        members = plan_members(*settled(**tables)).members
+        assert [member.identity for member in members] == identities
+        assert [member.seed for member in members] == [derive(0, "member", identity) for identity in identities]
+
+
+def test_folds_do_not_depend_on_what_else_a_recipe_says(settled):
+    first, dataset = settled(train={"kfold": 3})
+    other, _ = settled(train={"epochs": 99, "optimizer": {"name": "sgd", "lr": 1.0}}, model={"architecture": "linear"})
+    folds = recipe_folds(first, dataset, 3)
+    for one, two, three in zip(
+        folds, recipe_folds(other, dataset, 3), cross_validation(dataset, 3, seed=0, inner=0.1), strict=True
+    ):
+        for part in ("held_out", "training", "validation"):
+            assert torch.equal(getattr(one, part), getattr(two, part))
+            assert torch.equal(getattr(one, part), getattr(three, part))
+
+
+def test_seeds_share_their_preprocessing_and_folds_have_their_own(settled):
+    seeds = plan_members(*settled(train={"seeds": 2})).members
+    assert seeds[0].preprocessing is seeds[1].preprocessing
+    recipe, dataset = settled(train={"kfold": 2})
+    plan = plan_members(recipe, dataset)
+    for member, fold in zip(plan.members, plan.folds, strict=True):
+        assert torch.equal(member.training_rows, fold.training)
+        mean = member.preprocessing["x"][0].state["mean"]
+        assert mean.item() == pytest.approx(dataset.tensors["x"][fold.training].double().mean().item(), rel=1e-6)
+
+
+def test_a_member_without_validation_rows_is_judged_by_its_training_loss(settled):
+    recipe, dataset = settled(train={"monitor": "val_accuracy"})
+    member = make_member(recipe, dataset, "trial-1", fold_rows(dataset), None)
+    assert (member.monitor, member.direction) == ("train_loss", "min")
+    member = make_member(recipe, dataset, "trial-1", dataset.splits["train"], dataset.splits["val"])
+    assert (member.monitor, member.direction) == ("val_accuracy", "max")

@@ -1,0 +1,196 @@
+"""The vectorized engine trains what the loop engine trains: every architecture × optimizer × regularizer."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from engines import CPU, Double, float64, train
+
+from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.field import Field
+from dlcli.contracts.member import Member
+from dlcli.contracts.randomness import derive
+from dlcli.contracts.task import Task
+from dlcli.data.batches import InMemoryBatches
+from dlcli.data.preprocessing import fit_preprocessing, input_output
+from dlcli.plugins import load_plugins
+
+REGISTRY = load_plugins(third_parties=False).registry
+NAMES = {
+    kind: [entry.name for entry in REGISTRY.entries(kind)] for kind in ("architecture", "optimizer", "regularizer")
+}
+SIGN_BASED: set[str] = set()
+"""Optimizers whose step is a sign, so that rounding decides: compared after one step."""
+RATES = {"sgd": 3e-2}
+MEMBERS = 3
+SMALL = {"mlp": {"hidden": [16, 12]}, "cnn": {"channels": [4, 6], "hidden": [10]}}
+
+
+@pytest.fixture(scope="module")
+def images(dataset: Dataset) -> Dataset:
+    fields = {**dataset.fields, "x": Field("x", "input", "image", (1, 8, 8), "uint8")}
+    return replace(dataset, fields=fields, tensors={**dataset.tensors, "x": dataset.tensors["x"].view(-1, 1, 8, 8)})
+
+
+@pytest.fixture(scope="module")
+def population(images):
+    """Members that differ in everything that may differ within a stack."""
+    standardize = REGISTRY.create("preprocessor", "standardize")
+
+    def make(architecture, optimizer, regularizer, *, epochs=10, rows=320, **changes):
+        found = []
+        for i in range(MEMBERS):
+            own_rows = torch.randperm(450, generator=torch.Generator().manual_seed(i))[: rows - i]
+            regularizers = []
+            if regularizer is not None:
+                component = REGISTRY.create("regularizer", regularizer)
+                numbers = {path: number * (i + 1) for path, number in component.per_member().items()}
+                regularizers = [component.with_per_member(numbers)]
+                if regularizer == "early_stopping":
+                    regularizers = [REGISTRY.create("regularizer", regularizer, patience=2 + i)]
+            schedules = ("constant", {"name": "cosine", "warmup_epochs": 2}, {"name": "step", "step_epochs": 3})
+            found.append(
+                dict(
+                    identity=f"member-{i}",
+                    seed=derive(5, "member", i),
+                    architecture=architecture,
+                    io=input_output(images, (standardize,)),
+                    loss=REGISTRY.create("loss", "cross_entropy"),
+                    optimizer=REGISTRY.create(
+                        "optimizer",
+                        optimizer,
+                        lr=(3e-2 if optimizer == "sgd" else 2e-3) * (1 + i),
+                        weight_decay=0.01 * i,
+                    ),
+                    schedule=REGISTRY.resolve("schedule", schedules[i]),
+                    training_rows=own_rows,
+                    validation_rows=torch.arange(450, 590 + i),
+                    epochs=epochs,
+                    batch_size=64,
+                    metrics={n: REGISTRY.create("metric", n) for n in ("accuracy", "ece")},
+                    preprocessing=fit_preprocessing(images, (standardize,), own_rows),
+                    regularizers=tuple(regularizers),
+                    row_weights=torch.linspace(0.5, 1.5, 600).roll(i),
+                    select="last",
+                )
+                | changes
+            )
+        return [Member(**own) for own in found]
+
+    return make
+
+
+def architecture(name, **parameters):
+    return REGISTRY.create("architecture", name, **{**SMALL.get(name, {}), **parameters})
+
+
+CASES = [
+    pytest.param(a, o, r, id=f"{a}-{o}-{r}")
+    for a in NAMES["architecture"]
+    for o in NAMES["optimizer"]
+    for r in [None, *NAMES["regularizer"]]
+]
+
+
+@pytest.mark.parametrize(("name", "optimizer", "regularizer"), CASES)
+def test_float64_agrees_to_1e_8_after_50_steps(name, optimizer, regularizer, population, images, tmp_path):
+    epochs = 1 if optimizer in SIGN_BASED else 10
+    members = population(architecture(name), optimizer, regularizer, epochs=epochs)
+    batches = Double(InMemoryBatches(images, CPU))
+    with float64():
+        together = train(members, batches, tmp_path / "together", "vectorized")
+        alone = train(members, batches, tmp_path / "alone", "loop")
+    compare(together, alone, 1e-8)
+    if regularizer == "early_stopping":
+        assert [r.stopped for r in together] == [r.stopped for r in alone]
+    else:
+        assert all(r.epochs == epochs for r in together)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+@pytest.mark.parametrize("name", ["mlp", "cnn"])
+def test_norms_and_momentum_agree_too(name, norm, population, images, tmp_path):
+    members = population(architecture(name, norm=norm, activation="tanh"), "sgd", "clip_gradients")
+    momentum = REGISTRY.create("optimizer", "sgd", lr=0.02, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    members = [replace(member, optimizer=momentum) for member in members]
+    batches = Double(InMemoryBatches(images, CPU))
+    with float64():
+        together = train(members, batches, tmp_path / "together", "vectorized")
+        alone = train(members, batches, tmp_path / "alone", "loop")
+    compare(together, alone, 1e-8)
+
+
+def compare(together, alone, tolerance):
+    for one, other in zip(together, alone, strict=True):
+        assert (one.epochs, one.best_epoch) == (other.epochs, other.best_epoch)
+        assert one.state.keys() == other.state.keys()
+        for key, tensor in one.state.items():
+            torch.testing.assert_close(tensor, other.state[key], rtol=0, atol=tolerance)
+        for mine, theirs in zip(one.history.records, other.history.records, strict=True):
+            assert mine.learning_rate == theirs.learning_rate
+            assert mine.values == pytest.approx(theirs.values, abs=tolerance)
+
+
+@pytest.mark.parametrize("name", NAMES["architecture"])
+@pytest.mark.parametrize("regularizer", [None, *NAMES["regularizer"]])
+def test_float32_first_gradients_agree_to_1e_5(name, regularizer, population, images, tmp_path):
+    # One step of plain gradient descent at rate 1 moves parameters by the gradient.
+    rate = REGISTRY.create("optimizer", "sgd", lr=1.0)
+    constant = REGISTRY.create("schedule", "constant")
+    members = [
+        replace(member, optimizer=rate, schedule=constant)
+        for member in population(architecture(name), "sgd", regularizer, epochs=1, rows=64)
+    ]
+    batches = InMemoryBatches(images, CPU)
+    together = train(members, batches, tmp_path / "together", "vectorized")
+    alone = train(members, batches, tmp_path / "alone", "loop")
+    for one, other in zip(together, alone, strict=True):
+        for key, tensor in one.state.items():
+            torch.testing.assert_close(tensor, other.state[key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES["architecture"])
+@pytest.mark.parametrize("optimizer", NAMES["optimizer"])
+def test_float32_validation_loss_agrees_to_one_percent(name, optimizer, population, images, tmp_path):
+    members = population(architecture(name), optimizer, "l2")
+    batches = InMemoryBatches(images, CPU)
+    together = train(members, batches, tmp_path / "together", "vectorized")
+    alone = train(members, batches, tmp_path / "alone", "loop")
+    for one, other in zip(together, alone, strict=True):
+        assert one.history.scores[-1] == pytest.approx(other.history.scores[-1], rel=0.01)
+
+
+def test_dropout_agrees_since_masks_are_the_same_bits(population, images, tmp_path):
+    members = [
+        replace(member, architecture=architecture("mlp", dropout=rate))
+        for member, rate in zip(population(architecture("mlp"), "adam", None), (0.0, 0.2, 0.5), strict=True)
+    ]
+    batches = Double(InMemoryBatches(images, CPU))
+    with float64():
+        together = train(members, batches, tmp_path / "together", "vectorized")
+        alone = train(members, batches, tmp_path / "alone", "loop")
+    compare(together, alone, 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "metrics"),
+    [("regression", "mse", ("rmse", "r2", "mae")), ("binary", "binary_cross_entropy", ("accuracy", "nll", "brier"))],
+)
+def test_other_tasks_agree(task, loss, metrics, population, images, tmp_path):
+    odd = (images.tensors["y"] % 2).float().unsqueeze(1)
+    target = Field("y", "target", "features", (1,), "float32", classes=("even", "odd") if task == "binary" else ())
+    other = replace(
+        images, fields={**images.fields, "y": target}, tensors={**images.tensors, "y": odd}, task=Task(task)
+    )
+    io = input_output(other, (REGISTRY.create("preprocessor", "standardize"),))
+    changes = {
+        "io": io,
+        "loss": REGISTRY.create("loss", loss),
+        "metrics": {name: REGISTRY.create("metric", name) for name in metrics},
+    }
+    members = population(architecture("mlp"), "adam", "l2", **changes)
+    batches = Double(InMemoryBatches(other, CPU))
+    with float64():
+        together = train(members, batches, tmp_path / "together", "vectorized")
+        alone = train(members, batches, tmp_path / "alone", "loop")
+    compare(together, alone, 1e-8)
