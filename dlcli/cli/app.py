@@ -20,6 +20,7 @@ from dlcli.cli import (
     runs,
     schema,
     train,
+    tune,
 )
 from dlcli.cli.options import with_values
 from dlcli.cli.output import tell_error, tell_fault, warn
@@ -38,6 +39,7 @@ def make_app() -> typer.Typer:
     app.command("init")(init.init)
     app.command("build")(build.build)
     app.command("train")(train.train)
+    app.command("tune")(tune.tune)
     app.command("evaluate")(evaluate.evaluate)
     app.command("runs")(runs.runs)
     app.command("schema")(schema.schema)

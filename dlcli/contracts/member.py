@@ -19,7 +19,7 @@ from dlcli.contracts.metric import Metric
 from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.regularizer import Regularizer
-from dlcli.contracts.schedule import Schedule
+from dlcli.contracts.schedule import Horizon, Schedule
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Member:
         training_rows: Rows to train on, int64, into the shared dataset.
         epochs: Epochs at most, ≥ 1.
         batch_size: Rows in a batch, ≥ 1.
+        horizon_epochs: Epochs that the schedule is laid out for, ≥ 1; None for `epochs`.
         validation_rows: Rows that decide the best epoch and stopping; None where there are none.
         regularizers: In the order of the recipe.
         metrics: Figures over the validation rows, by name.
@@ -82,6 +83,7 @@ class Member:
     training_rows: Tensor
     epochs: int
     batch_size: int
+    horizon_epochs: int | None = None
     validation_rows: Tensor | None = None
     regularizers: tuple[Regularizer, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -100,6 +102,10 @@ class Member:
     direction: Direction = "min"
     select: Literal["best", "last"] = "best"
     keep: Keep = Keep()
+
+    def horizon(self, steps_per_epoch: int) -> Horizon:
+        """Return what the schedule is laid out for, with as many steps in an epoch."""
+        return Horizon((self.horizon_epochs or self.epochs) * steps_per_epoch, steps_per_epoch)
 
 
 Engine = Literal["auto", "loop", "vectorized"]

@@ -12,7 +12,7 @@ from dlcli.contracts.folds import Fold
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.randomness import derive
-from dlcli.data.kfold import INNER_SHARE, cross_validation
+from dlcli.data.kfold import INNER_SHARE, cross_validation, fold_rows
 from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
@@ -57,7 +57,7 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
         )
         plan = Plan(members, folds, _fold_notes(recipe, members[0]))
     else:
-        training, validation = dataset.splits["train"], dataset.splits.get("val")
+        training, validation = training_rows(recipe, dataset)
         seeds = recipe.train.seeds
         identities = [""] if seeds == 1 else [f"seed-{number}" for number in range(seeds)]
         fitted = fit_preprocessing(dataset, recipe.data.preprocess, training)
@@ -69,6 +69,21 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
         )
     check_architecture(plan.members[0])
     return plan
+
+
+def training_rows(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
+    """Return the rows that a plain run trains on, and those that decide its best epoch, if any.
+
+    Args:
+        recipe: A checked recipe; only `train.rows` matters.
+        dataset: Its data.
+
+    Returns:
+        Training and validation rows, int64.
+    """
+    if recipe.train.rows == "train+val":
+        return fold_rows(dataset), None
+    return dataset.splits["train"], dataset.splits.get("val")
 
 
 def recipe_folds(recipe: Recipe, dataset: Dataset, count: int) -> tuple[Fold, ...]:
@@ -137,6 +152,7 @@ def make_member(
         schedule=train.schedule,
         training_rows=training_rows,
         epochs=train.epochs,
+        horizon_epochs=train.horizon,
         batch_size=train.batch_size,
         validation_rows=validation_rows,
         regularizers=tuple(named.component for named in recipe.regularizers),

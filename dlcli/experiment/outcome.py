@@ -76,7 +76,7 @@ def close_plain(ending: Ending, result: Result | None) -> Summary:
         test=figures.get("test"),
         notes=ending.notes,
     )
-    write_outcome(ending, summary, selected_epoch=result.selected_epoch if result else 0, trained_on=["train"])
+    write_outcome(ending, summary, selected_epoch=result.selected_epoch if result else 0, trained_on=prepared.trained_on)
     return summary
 
 
@@ -107,7 +107,7 @@ def write_outcome(ending: Ending, summary: Summary, **entries: object) -> None:
 
 
 def _figures(ending: Ending, result: Result) -> dict[str, dict[str, float]]:
-    member, splits = ending.prepared.member, ending.prepared.dataset.splits
+    member, splits = ending.prepared.member, ending.prepared.scored_rows
     network = build_network(member, ending.device)
     network.load_state_dict(dict(result.state))
     wanted = ("train", "val", "test") if ending.status == "finished" else ("train", "val")

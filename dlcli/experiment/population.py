@@ -95,13 +95,13 @@ def close_population(ending: Ending, results: Sequence[Result | None]) -> Summar
             out_of_fold=_out_of_fold(ending, evaluated) if evaluated.held_out else None,
         ),
     )
-    write_outcome(ending, summary, trained_on=["train", "val"] if plan.folds else ["train"])
+    write_outcome(ending, summary, trained_on=prepared.trained_on)
     return summary
 
 
 def _evaluate(ending: Ending, member: Member, result: Result, evaluated: _Evaluated) -> None:
     """Add a member's outputs and figures: on its fold where it has one, else on every split."""
-    plan, splits = ending.prepared.plan, ending.prepared.dataset.splits
+    plan, splits = ending.prepared.plan, ending.prepared.scored_rows
     network = build_network(member, ending.device)
     network.load_state_dict(dict(result.state))
     figures: dict[str, Figures] = {}
@@ -128,7 +128,7 @@ def _evaluate(ending: Ending, member: Member, result: Result, evaluated: _Evalua
 
 def _model_figures(ending: Ending, evaluated: _Evaluated) -> dict[str, dict[str, float]]:
     """Return the figures of the mean of the members, by split."""
-    member, splits = ending.prepared.member, ending.prepared.dataset.splits
+    member, splits = ending.prepared.member, ending.prepared.scored_rows
     combine = MeanCombiner(member.io.task)
     return {
         split: figures_of(combine(torch.stack(outputs)), member, ending.batches, splits[split])

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.history import Direction
 from dlcli.contracts.member import Member
@@ -52,6 +54,19 @@ class Prepared:
     def direction(self) -> Direction:
         """Whether a smaller or a larger value of `monitor` is better."""
         return direction(self.monitor, self.member.metrics)
+
+    @property
+    def trained_on(self) -> list[str]:
+        """The splits whose rows the model has seen."""
+        return ["train", "val"] if self.plan.folds else self.recipe.train.rows.split("+")
+
+    @property
+    def scored_rows(self) -> dict[str, Tensor]:
+        """Rows that figures of a network are computed over, by split; validation rows only where none was trained on."""
+        splits = self.dataset.splits
+        if self.recipe.train.rows == "train":
+            return dict(splits)
+        return {"train": self.member.training_rows, **{name: rows for name, rows in splits.items() if name == "test"}}
 
     def with_members(self, **changes: Any) -> "Prepared":
         """Return a copy in which every member has other values of some fields."""

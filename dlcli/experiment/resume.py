@@ -90,7 +90,7 @@ def _check_epochs(run: RunDirectory, before: int, recipe: Recipe) -> None:
             f"train.epochs of {run.path} cannot grow from {before} to {after}: only a run of one network may grow; "
             f"train anew with dlcli train {run.recipe} --set train.epochs={after}"
         )
-    if after > before and train.schedule.needs_horizon:
+    if after > before and train.schedule.needs_horizon and train.horizon is None:
         raise UsageError(
             f"train.epochs of {run.path} cannot grow from {before} to {after}: its schedule depends on the number of "
             "epochs, so the finished epochs would have had other learning rates; train anew, or start from its "

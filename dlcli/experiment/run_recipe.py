@@ -11,13 +11,22 @@ from dlcli.recipe.resolved import resolve, to_toml
 from dlcli.registry import Registry
 
 
-def write_recipe(run: RunDirectory, recipe: Recipe, registry: Registry) -> dict[str, Any]:
-    """Write `recipe.toml` of a run; `dlcli train` takes it as it is, from anywhere.
+def write_recipe(
+    run: RunDirectory,
+    recipe: Recipe,
+    registry: Registry,
+    *,
+    file: str = "recipe.toml",
+    comment: str = "Resolved recipe of a run: dlcli train takes it as it is.",
+) -> dict[str, Any]:
+    """Write a recipe into a run; `dlcli train` takes it as it is, from anywhere.
 
     Args:
         run: Its directory.
         recipe: The recipe with everything filled in; its paths are absolute.
         registry: Names the components.
+        file: Name of the file; by default that of the run's own recipe.
+        comment: Written at its head.
 
     Returns:
         The recipe as a table.
@@ -27,5 +36,5 @@ def write_recipe(run: RunDirectory, recipe: Recipe, registry: Registry) -> dict[
     table["data"]["path"] = os.path.relpath(Path(recipe.data.path).resolve(), folder)
     if recipe.train.start_from is not None:
         table["train"]["start_from"] = os.path.relpath(Path(recipe.train.start_from).resolve(), folder)
-    atomic.write_text(run.recipe, to_toml(table, "Resolved recipe of a run: dlcli train takes it as it is."))
+    atomic.write_text(run.path / file, to_toml(table, comment))
     return table

@@ -46,7 +46,7 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
     named = recipe.train.metrics
     metrics = tuple(registry.component(Metric, name) for name in METRICS[task]) if named is None else named
     # Folds make a validation part of their own, or do without.
-    has_val = "val" in dataset.splits or recipe.train.kfold is not None
+    has_val = recipe.train.kfold is not None or ("val" in dataset.splits and recipe.train.rows == "train")
     problems = [*_task_problems(loss, metrics, task), *_monitor_problems(recipe.train.monitor, metrics, has_val)]
     if problems:
         raise RecipeError(problems)

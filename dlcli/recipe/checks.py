@@ -75,12 +75,14 @@ def _monitor(table: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
 
 
 def _warmup(table: Mapping[str, Any], registry: Registry) -> Iterator[Finding]:
-    epochs = value_at(table, ("train", "epochs"), registry)
+    horizon = value_at(table, ("train", "horizon"), registry)
+    key = "train.epochs" if horizon is None else "train.horizon"
+    epochs = value_at(table, ("train", "epochs"), registry) if horizon is None else horizon
     warmup = value_at(table, ("train", "schedule", "warmup_epochs"), registry)
     if _number(epochs) and _number(warmup) and 0 < epochs <= warmup:
         yield Finding(
             ("train", "schedule", "warmup_epochs"),
-            f"a warm-up of {warmup} epochs leaves nothing of train.epochs = {epochs}: shorten it or train longer",
+            f"a warm-up of {warmup} epochs leaves nothing of {key} = {epochs}: shorten it or train longer",
         )
 
 

@@ -149,6 +149,12 @@ class TrainSection(Section):
     monitor: str = Field(
         "val_loss", description="decides the best epoch and early stopping: train_loss, val_loss or val_<metric>"
     )
+    horizon: int | None = Field(
+        None, ge=1, description="epochs that the schedule is laid out for; by default train.epochs"
+    )
+    rows: Literal["train", "train+val"] = Field(
+        "train", description="what to train on; train+val leaves nothing to choose an epoch by"
+    )
     select: Literal["best", "last"] = Field("best", description="which epoch's parameters the model gets")
     seeds: int = Field(1, ge=1, description="how many networks to train, alike but for their randomness; as --seeds")
     kfold: int | None = Field(

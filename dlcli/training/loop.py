@@ -9,7 +9,6 @@ from torch import Tensor
 
 from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member, Result
-from dlcli.contracts.schedule import Horizon
 from dlcli.training.checkpoint import State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
 from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
@@ -41,7 +40,7 @@ class Loop:
             parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
         )
         self.step = Step(member, self.network, self.optimizer, around.device)
-        self.horizon = Horizon(member.epochs * around.batches.steps(member), around.batches.steps(member))
+        self.horizon = member.horizon(around.batches.steps(member))
         self.progress = Progress(member)
         self._dropouts = active_dropouts(self.network)
         self._best = BestParameters(self.network)

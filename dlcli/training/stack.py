@@ -10,7 +10,6 @@ from torch import Tensor
 
 from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member, Result
-from dlcli.contracts.schedule import Horizon
 from dlcli.training.checkpoint import Checkpoints, rank
 from dlcli.training.network import cpu_copies
 from dlcli.training.progress import Progress, describe_divergence
@@ -45,7 +44,7 @@ class Stack:
         self.step = StackStep(key, members, self.network, around.device)
         self.evaluation = StackEvaluation(key, members, self.network)
         steps = around.batches.steps(members[0])
-        self.horizons = [Horizon(member.epochs * steps, steps) for member in members]
+        self.horizons = [member.horizon(steps) for member in members]
         self._training = list(range(len(members)))
         self._best = {name: tensor.clone() for name, tensor in self.network.state.items()}
         self._pending: dict[tuple[int, int], dict[str, Tensor]] = {}
