@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from dlcli.experiment.evaluate import evaluate as evaluate
     from dlcli.experiment.load import load as load
     from dlcli.experiment.train import train as train
+    from dlcli.experiment.tune import tune as tune
     from dlcli.hookspecs import hookimpl as hookimpl
     from dlcli.layers.block import AffineBlock as AffineBlock
     from dlcli.layers.dropout import Dropout as Dropout
@@ -132,6 +133,7 @@ _WHERE = {
     "experiment.evaluate": ("evaluate",),
     "experiment.load": ("load",),
     "experiment.train": ("train",),
+    "experiment.tune": ("tune",),
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.dropout": ("Dropout",),

@@ -41,13 +41,16 @@ class Address:
         facts = self.run.read()
         status = facts.get("status")
         advice = f"go on with dlcli train --resume {self.run.path}"
+        if facts.get("command") == "tune":
+            advice = "it is a search that has not ended: the dlcli tune command that began it goes on"
         failures = {entry.get("identity"): entry.get("failure") for entry in facts.get("members", ())}
         if failures.get(self.member):
             advice = f"its training failed ({failures[self.member]})"
         elif is_running(facts):
-            advice = "it is still training"
+            advice = f"it is still {'searching' if facts.get('command') == 'tune' else 'training'}"
         elif status == "failed":
-            advice = f"its training failed ({facts.get('error')})"
+            what = "search" if facts.get("command") == "tune" else "training"
+            advice = f"its {what} failed ({facts.get('error')})"
         raise DataError(f"{self} has no model yet (status {status}); {advice}")
 
 

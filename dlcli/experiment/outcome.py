@@ -76,7 +76,8 @@ def close_plain(ending: Ending, result: Result | None) -> Summary:
         test=figures.get("test"),
         notes=ending.notes,
     )
-    write_outcome(ending, summary, selected_epoch=result.selected_epoch if result else 0, trained_on=prepared.trained_on)
+    selected = result.selected_epoch if result else 0
+    write_outcome(ending, summary, selected_epoch=selected, trained_on=prepared.trained_on)
     return summary
 
 

@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def scored_rows(self) -> dict[str, Tensor]:
-        """Rows that figures of a network are computed over, by split; validation rows only where none was trained on."""
+        """Rows that figures of a network are computed over, by split; no validation rows where some were trained on."""
         splits = self.dataset.splits
         if self.recipe.train.rows == "train":
             return dict(splits)

@@ -16,8 +16,8 @@ STATUSES = ("finished", "interrupted", "failed", "running", "killed", "damaged")
 SORTS = ("best", "name", "when", "time", "epochs", "status")
 """What runs may be sorted by."""
 
-KINDS = {"seeds": "seeds", "kfold": "folds"}
-"""What the members of a run are."""
+KINDS = {"seeds": "seeds", "kfold": "folds", "trials": "trials"}
+"""What the members of a run are; of a search all trials are counted, also those without a model."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RunRow:
         direction: Whether a smaller (`min`) or larger (`max`) monitored value is better.
         best_score: That value at the best epoch; of several members the mean, of folds on held-out rows.
         score_spread: Sample standard deviation of what that is the mean of.
-        members: Such as `10 seeds` or `5 folds`.
+        members: Such as `10 seeds`, `5 folds` or `40 trials`.
         best_epoch: The best epoch, from 1.
         epochs: Epochs trained.
         seconds: Wall time.

@@ -36,9 +36,10 @@ def chosen_rows(
         UsageError: There is no such split, or the run was trained on its validation rows.
     """
     number = _fold_number(address)
+    trial = bool(address.member) and facts.get("command") == "tune"
     if split == FOLD:
         if number is None or not same_data:
-            raise UsageError(_no_fold(address, same_data))
+            raise UsageError(_no_fold(address, facts, same_data))
         return read_folds(address.run)[number].held_out, None
     if split == ALL:
         note = f"{address} was trained on some of these rows" if same_data else None
@@ -50,8 +51,12 @@ def chosen_rows(
     rows = dataset.splits[split]
     if not same_data:
         return rows, None
+    if trial and not address.run.folds.exists():
+        # The search's final model has seen the validation rows, but its trials were compared by them.
+        notes = {"train": "the model was trained on these rows", "val": "the trials were compared by these rows"}
+        return rows, notes.get(split)
     if split == "val" and "val" in facts.get("trained_on", ()):
-        raise UsageError(_trained_on_val(address, number))
+        raise UsageError(_trained_on_val(address, number, facts))
     if split != "train":
         return rows, None
     if number is not None:
@@ -64,14 +69,16 @@ def _fold_number(address: Address) -> int | None:
     return int(number) if kind == "fold" and address.run.folds.exists() else None
 
 
-def _trained_on_val(address: Address, number: int | None) -> str:
+def _trained_on_val(address: Address, number: int | None, facts: Mapping[str, Any]) -> str:
     if number is not None:
         return (
             f"{address} was trained on a part of the validation rows, which are in the folds, so their figures would "
             "be too good; --split fold takes the rows that it has not seen, --split test the test rows"
         )
     advice = "--split test takes the test rows"
-    if address.run.folds.exists():
+    if facts.get("command") == "tune":
+        advice = f"the search's summary has the scores by models that had not seen them; {advice}"
+    elif address.run.folds.exists():
         advice = (
             f"its summary has the figures of each row by the model that has not seen it, --split fold takes those of "
             f"one fold ({address.run.path}@fold-0), --split test the test rows"
@@ -79,9 +86,11 @@ def _trained_on_val(address: Address, number: int | None) -> str:
     return f"{address} was trained on the validation rows too, so their figures would be too good; {advice}"
 
 
-def _no_fold(address: Address, same_data: bool) -> str:
+def _no_fold(address: Address, facts: Mapping[str, Any], same_data: bool) -> str:
     if not same_data:
         return "--split fold is for the data that the run was trained on; leave out --data, or take another split"
+    if facts.get("command") == "tune":
+        return f"{address} is no fold's model: a search's summary has the scores on folds; take --split test"
     if address.run.folds.exists():
         return (
             f"--split fold is for one fold's model, such as {address.run.path}@fold-0; figures over all folds are in "

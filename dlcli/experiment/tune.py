@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from dlcli.contracts.search import Setting
-from dlcli.errors import DlcliError, Interrupted
+from dlcli.errors import DlcliError, Interrupted, UsageError
 from dlcli.experiment.environment import now
 from dlcli.experiment.interruption import Interruption
 from dlcli.experiment.run_directory import RUNS, RunDirectory, owner
 from dlcli.experiment.train import DEFAULT_FOLDS
 from dlcli.experiment.tune_close import close_search
 from dlcli.experiment.tune_final import tidy
-from dlcli.experiment.tune_run import Tuning, checked_section, open_run, ready
+from dlcli.experiment.tune_run import Tuning, check_same, checked_section, open_run, ready
 from dlcli.experiment.tune_shown import TuneWatch
 from dlcli.experiment.tune_trials import TrialRunner
 from dlcli.plugins import Plugins, load_plugins
@@ -80,6 +80,8 @@ def tune(
         DataError: The dataset cannot be used.
         TrainingError: Trials keep failing.
     """
+    if workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
     plugins = plugins or load_plugins()
     if kfold is True:
         kfold = _recipe_folds(recipe, overrides, plugins)
@@ -112,6 +114,7 @@ def join(run: str | Path) -> None:
     plugins = load_plugins()
     directory = RunDirectory(Path(run))
     tuning = ready(directory.recipe, (), plugins)
+    check_same(directory, tuning)
     _Session(tuning, directory, QuietTuneDisplay(), plugins).follow()
 
 
@@ -173,6 +176,7 @@ class _Session:
                 outcome = close_search(self._tuning, run, state, runner, watch, self._plugins)
             except (Interrupted, KeyboardInterrupt):
                 run.update(status="interrupted", finished=now())
+                watch.count_time()
                 outcome = TuneOutcome(watch.view, "interrupted", go_on="the same command", notes=tuple(watch.notes))
             except DlcliError as error:
                 run.update(status="failed", finished=now(), error=str(error))

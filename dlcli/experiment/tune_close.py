@@ -32,6 +32,7 @@ from dlcli.recipe.space import read_limits, space_line
 from dlcli.report.tune_history_svg import history_svg
 from dlcli.report.tune_outcome import BorderWarning, ModelScores, TuneOutcome
 from dlcli.report.tune_parameters_svg import parameters_svg
+from dlcli.report.tune_view import TuneView
 from dlcli.search.border import find_borders
 from dlcli.search.claims import FileClock
 from dlcli.search.heart import Heart
@@ -113,6 +114,7 @@ def _train_and_write(
         best_trial=best.number,
         trained_on=["train", "val"],
         folds=tuning.plan.folds,
+        population={"kind": "trials", "count": len(state.trials), "score_spread": best.spread},
         members=kept,
         tuned=_table(scores),
         untuned=None if isinstance(untuned, str) else _table(untuned[0]),
@@ -123,7 +125,9 @@ def _train_and_write(
 
 
 def _figures(tuned: Refitted) -> dict[str, Any]:
-    return {split: finite(dict(tuned.figures[split])) if split in tuned.figures else None for split in ("train", "test")}
+    return {
+        split: finite(dict(tuned.figures[split])) if split in tuned.figures else None for split in ("train", "test")
+    }
 
 
 def _table(scores: ModelScores) -> dict[str, Any]:
@@ -149,12 +153,14 @@ def _importances(tuning: Tuning, run: RunDirectory, stage: int) -> Importances:
 def _outcome(
     tuning: Tuning, run: RunDirectory, state: SearchState, watch: TuneWatch, facts: Mapping[str, Any]
 ) -> TuneOutcome:
+    watch.count_time()
     best = state.ranked()[0]
     found = facts["importances"]
     pictures = _draw(run, watch, found["shares"])
     return TuneOutcome(
         search=watch.view,
         status="finished",
+        stopped=_stopped(tuning, watch.view),
         tuned=_scores(facts["tuned"]),
         untuned=_scores(facts["untuned"]),
         importances=found["shares"],
@@ -165,6 +171,17 @@ def _outcome(
         pictures=pictures,
         notes=tuple(watch.notes),
     )
+
+
+def _stopped(tuning: Tuning, search: TuneView) -> str | None:
+    """Say why a search ended before it had tried as many settings as it may."""
+    tried, budget = len(search.trials), search.trial_budget
+    if budget is None or tried >= budget:
+        return None
+    after = f"after {tried} of {budget} trials"
+    if search.seconds_budget is not None and search.seconds >= search.seconds_budget:
+        return f"its time is over, {after}"
+    return f"{tuning.tune.method.name} has nothing else to try, {after}"
 
 
 def _draw(run: RunDirectory, watch: TuneWatch, shares: Mapping[str, float]) -> tuple[Path, ...]:

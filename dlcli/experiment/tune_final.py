@@ -1,4 +1,4 @@
-"""What a search leaves: the best setting retrained on all rows, the recipe as it was beside it, the best trials' models.
+"""What a search leaves: the best setting retrained on all rows, the recipe as it was beside it, the best models.
 
 The test rows are looked at here, once, when everything is decided.
 """
@@ -21,7 +21,8 @@ from dlcli.experiment.model import ModelDescription, describe
 from dlcli.experiment.model_file import write_model
 from dlcli.experiment.model_folder import TrainedMember, write_combination
 from dlcli.experiment.run_directory import RunDirectory
-from dlcli.experiment.tune_trials import STATES, TRAINING, TrialRunner, Trials, identity_of
+from dlcli.experiment.tune_problem import Trials, identity_of
+from dlcli.experiment.tune_trials import STATES, TRAINING, TrialRunner
 from dlcli.recipe.model import Recipe
 from dlcli.report.tune_outcome import ModelScores
 from dlcli.search.state import SearchState
@@ -194,9 +195,7 @@ def scores_of(fold_scores: Sequence[float], refitted: Refitted) -> ModelScores:
 
 def describe_member(trials: Trials, member: Member) -> ModelDescription:
     """Return what a model of a member must carry besides its tensors."""
-    return describe(
-        trials.dataset, member.io, member.architecture, member.preprocessing, member.loss, member.metrics
-    )
+    return describe(trials.dataset, member.io, member.architecture, member.preprocessing, member.loss, member.metrics)
 
 
 def keep_models(

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlcli.contracts.folds import Fold
 from dlcli.contracts.search import Space
 from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.environment import git_state, now, versions
-from dlcli.experiment.fold_file import write_folds
+from dlcli.experiment.fold_file import read_folds, same_folds, write_folds
 from dlcli.experiment.members import check_architecture, make_member, recipe_folds
 from dlcli.experiment.model_file import packages
 from dlcli.experiment.prepare import placed, read_data
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import direction, settle, settled_loss, settled_metrics
-from dlcli.experiment.tune_trials import Trials, rounds_of
+from dlcli.experiment.tune_problem import Trials, rounds_of
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
 from dlcli.recipe.load import load_recipe
@@ -25,15 +26,13 @@ from dlcli.recipe.model import Recipe, TuneSection
 from dlcli.recipe.overrides import Override
 from dlcli.recipe.resolved import resolve
 from dlcli.recipe.space import read_space
-from dlcli.search.budget import Budget
+from dlcli.search.budget import Budget, population_size
 from dlcli.search.joining import extend
 from dlcli.search.search_file import SearchFile, SearchPlan
 from dlcli.training.device import choose_device
 
 MAY_CHANGE = ("tune.trials:", "tune.time_minutes:", "tune.keep:", "train.device:", "data.path:")
 """Differences that a search survives: its budget may grow, and a fingerprint says whether the data is the same."""
-LEAST, MOST = 4, 16
-"""Bounds of how many settings are asked for together, where the recipe does not say."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Tuning:
         tune: Its `[tune]`.
         space: What is searched.
         plan: What every worker must agree on.
+        folds: Its folds; empty where there is a single validation split.
     """
 
     trials: Trials
@@ -53,6 +53,7 @@ class Tuning:
     tune: TuneSection
     space: Space
     plan: SearchPlan
+    folds: tuple[Fold, ...] = ()
 
     @property
     def budget(self) -> Budget:
@@ -60,9 +61,7 @@ class Tuning:
         return Budget(self.tune.trials, self.tune.time_minutes)
 
 
-def ready(
-    source: str | Path | Mapping[str, Any], overrides: Sequence[str | Override], plugins: Plugins
-) -> Tuning:
+def ready(source: str | Path | Mapping[str, Any], overrides: Sequence[str | Override], plugins: Plugins) -> Tuning:
     """Read a recipe and its data, and find out everything that is wrong before anything is searched.
 
     Args:
@@ -90,11 +89,12 @@ def ready(
         dataset = read_data(recipe)
         if folds is None and "val" not in dataset.splits:
             raise DataError(
-                f"{recipe.data.path} has no validation rows to compare settings by: leave out data.split.val = 0, or "
-                "score them on folds with --kfold"
+                f"{recipe.data.path} has no validation rows to compare settings by: add a split val, or score settings "
+                "on folds with --kfold"
             )
         settled = settle(recipe, dataset, plugins.registry)
-        rounds = rounds_of(dataset, recipe_folds(settled, dataset, folds) if folds else ())
+        made = recipe_folds(settled, dataset, folds) if folds else ()
+        rounds = rounds_of(dataset, made)
         check_architecture(make_member(settled, dataset, "", rounds[0].training, rounds[0].validation))
     monitor = settled.train.monitor
     if monitor == "train_loss":
@@ -116,11 +116,12 @@ def ready(
         epochs=settled.train.epochs,
         folds=folds or 1,
         stages=tune.stages,
-        population=tune.population or _population(tune),
+        population=tune.population or population_size(tune.trials),
         halving=tune.halving,
+        racing=tune.racing,
     )
     trials = Trials(table, settled, dataset, rounds, device, plugins, monitor)
-    return Tuning(trials, settled, tune, space, plan)
+    return Tuning(trials, settled, tune, space, plan, made)
 
 
 _OVERFITS = (
@@ -164,11 +165,6 @@ def checked_section(recipe: Recipe) -> TuneSection:
     return recipe.tune
 
 
-def _population(tune: TuneSection) -> int:
-    """Return how many settings are asked for together: many train cheaply at once, few learn from each other more."""
-    return max(LEAST, min(MOST, tune.trials // 4))
-
-
 def _digest(table: Mapping[str, Any]) -> str:
     tune = {key: value for key, value in table["tune"].items() if key not in ("trials", "time_minutes", "keep")}
     train = {key: value for key, value in table["train"].items() if key != "device"}
@@ -203,9 +199,31 @@ def open_run(tuning: Tuning, root: Path, *, new: bool, plugins: Plugins) -> tupl
             f"{found.path} is a search of another recipe: {'; '.join(changes)}. A search goes on only with its own "
             "(its budget may grow): change the recipe back, or start another search with --new"
         )
-    SearchFile(found.path).read()
+    check_same(found, tuning)
     extend(found.path, tuning.budget)
     return found, True
+
+
+def check_same(run: RunDirectory, tuning: Tuning) -> None:
+    """Make sure that a search that is joined is the one that was prepared.
+
+    Args:
+        run: Its run directory.
+        tuning: What was prepared.
+
+    Raises:
+        UsageError: Its recipe was changed.
+        DataError: A file of it is damaged, or its folds are others.
+    """
+    if SearchFile(run.path).read().plan.recipe != tuning.plan.recipe:
+        raise UsageError(
+            f"{run.recipe} is not what the search began with: change it back, or start another search with --new"
+        )
+    if tuning.plan.folds > 1 and not same_folds(tuning.folds, read_folds(run)):
+        raise DataError(
+            f"the folds of {run.path} are not those that this machine makes: its version of torch must be the one that "
+            f"the search began with ({run.read()['versions']['torch']}); install that, or start anew with --new"
+        )
 
 
 def _latest(folder: Path) -> RunDirectory | None:
@@ -222,8 +240,8 @@ def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, settled_loss(recipe)]
     components += [*settled_metrics(recipe).values(), *recipe.data.preprocess, tuning.tune.method]
     components += [named.component for named in recipe.regularizers]
-    if tuning.plan.folds > 1:
-        write_folds(run, recipe_folds(recipe, dataset, tuning.plan.folds))
+    if tuning.folds:
+        write_folds(run, tuning.folds)
     SearchFile(run.path).create(tuning.plan, tuning.budget)
     run.update(
         command="tune",

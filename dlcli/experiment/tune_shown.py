@@ -108,15 +108,8 @@ class TuneWatch:
         """Show what is new."""
         first = self.state is None
         self.state = state
-        record = self._file.read()
-        budget = record.budget
-        self.view = replace(
-            self.view,
-            trials=[row_of(trial) for _, trial in sorted(state.trials.items())],
-            trial_budget=budget.trials,
-            seconds_budget=None if budget.minutes is None else 60 * budget.minutes,
-            seconds=record.seconds,
-        )
+        self.view = replace(self.view, trials=[row_of(trial) for _, trial in sorted(state.trials.items())])
+        self.count_time()
         if first:
             self._ended = set(state.ended)
             self._display.search_started(self.view)
@@ -126,6 +119,17 @@ class TuneWatch:
             if number not in self._ended:
                 self._ended.add(number)
                 self._display.trial_finished(row_of(state.trials[number]))
+
+    def count_time(self) -> None:
+        """Take in how much time is used and allowed, as `search.json` has it."""
+        record = self._file.read()
+        minutes = record.budget.minutes
+        self.view = replace(
+            self.view,
+            trial_budget=record.budget.trials,
+            seconds_budget=None if minutes is None else 60 * minutes,
+            seconds=record.seconds,
+        )
 
     def population_started(self, population: Population) -> None:
         """Show who trains."""

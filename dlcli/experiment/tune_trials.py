@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dlcli import atomic
-from dlcli.contracts.dataset import Dataset
-from dlcli.contracts.folds import Fold
 from dlcli.contracts.history import EpochRecord, History
 from dlcli.contracts.member import Engine, Halving, Keep, Member, Result
 from dlcli.contracts.preprocessor import Preprocessing
@@ -21,10 +18,8 @@ from dlcli.data.batches import InMemoryBatches
 from dlcli.data.preprocessing import fit_preprocessing
 from dlcli.errors import RecipeError, TrainingError
 from dlcli.experiment.members import check_architecture, make_member
-from dlcli.experiment.settle import settle
-from dlcli.plugins import Plugins
+from dlcli.experiment.tune_problem import Trials, identity_of
 from dlcli.recipe.model import Recipe
-from dlcli.recipe.setting import trial_recipe
 from dlcli.search.trials import Population, TrialOutcome
 from dlcli.search.watch import Report
 from dlcli.training.evaluation import evaluate
@@ -32,70 +27,6 @@ from dlcli.training.fit import fit
 from dlcli.training.network import build_network
 
 TRAINING, STATES = "training", "states"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one round of a search.
-
-    Args:
-        training: Rows that are trained on, int64.
-        validation: Rows that decide the best epoch; None where nothing is decided.
-        held_out: Rows that the trial is scored on; None where the validation rows score it.
-    """
-
-    training: Tensor
-    validation: Tensor | None
-    held_out: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Trials:
-    """What a search tries settings on.
-
-    Args:
-        base: The resolved recipe as a table, `data.path` absolute.
-        recipe: The same, settled.
-        dataset: Its data.
-        rounds: One for each fold; one where there is a single validation split.
-        device: Where to train.
-        plugins: The components.
-        monitor: Name of the score.
-    """
-
-    base: Mapping[str, Any]
-    recipe: Recipe
-    dataset: Dataset
-    rounds: tuple[Rows, ...]
-    device: torch.device
-    plugins: Plugins
-    monitor: str
-
-    def settled(self, setting: Setting) -> Recipe:
-        """Return the recipe of a setting.
-
-        Args:
-            setting: A value for each tuned key.
-
-        Returns:
-            The recipe, settled.
-
-        Raises:
-            RecipeError: The values do not go together, or not with the data.
-        """
-        return settle(trial_recipe(self.base, self.plugins.registry, setting), self.dataset, self.plugins.registry)
-
-
-def rounds_of(dataset: Dataset, folds: Sequence[Fold]) -> tuple[Rows, ...]:
-    """Return the rounds of a search: one a fold, or the dataset's own split."""
-    if folds:
-        return tuple(Rows(fold.training, fold.validation, fold.held_out) for fold in folds)
-    return (Rows(dataset.splits["train"], dataset.splits["val"]),)
-
-
-def identity_of(trial: int, fold: int | None) -> str:
-    """Return the permanent identity of a trial's network, from which its randomness is derived."""
-    return f"trial-{trial}" if fold is None else f"trial-{trial}-fold-{fold}"
 
 
 def state_file(folder: Path, trial: int, monitor: str, score: float) -> Path:
@@ -173,7 +104,7 @@ class TrialRunner:
             rows.validation,
             preprocessing=self._preprocessing(recipe, population.fold),
         )
-        if recipe.model != problem.recipe.model:
+        if (recipe.model, recipe.train.batch_size) != (problem.recipe.model, problem.recipe.train.batch_size):
             check_architecture(member)
         full = population.epochs >= problem.recipe.train.epochs
         return replace(
@@ -236,17 +167,21 @@ class TrialRunner:
     ) -> list[Result]:
         with atomic.storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        return fit(
+        watch = _Watch(report, self._tick, self._note)
+        results = fit(
             members,
             self.batches,
             directory=folder,
             device=self._problem.device,
-            watch=_Watch(report, self._tick, self._note),
+            watch=watch,
             checkpoint_seconds=self._problem.recipe.train.checkpoint_seconds,
             resume=True,
             engine=engine,
             halving=halving,
         )
+        for member, result in zip(members, results, strict=True):
+            watch.catch_up(member, result.history)
+        return results
 
     def _outcome(self, number: int, member: Member, result: Result, population: Population) -> TrialOutcome:
         epochs, best = result.epochs, result.selected_epoch
@@ -284,6 +219,7 @@ class _Watch:
 
     def __init__(self, report: Report, tick: Any, note: Any) -> None:
         self._report, self._tick = report, tick
+        self._told: dict[str, int] = {}
         self.interrupted = report.interrupted
         self.note = note
 
@@ -294,5 +230,11 @@ class _Watch:
         self._tick()
 
     def epoch_finished(self, member: Member, record: EpochRecord, history: History) -> None:
-        trial = int(member.identity.split("-")[1])
-        self._report(trial, record.epoch, history.scores[-1])
+        self.catch_up(member, history)
+
+    def catch_up(self, member: Member, history: History) -> None:
+        """Report all epochs that were not: also those before an interruption."""
+        told = self._told.get(member.identity, 0)
+        for record in history.records[told:]:
+            self._report(int(member.identity.split("-")[1]), record.epoch, record.values[history.monitor])
+        self._told[member.identity] = len(history.records)

@@ -117,7 +117,8 @@ class _Places:
         for prefix in prefixes:
             if prefix in self.lines:
                 return f"{self.file}:{self.lines[prefix]}"
-            beneath = [key for place, key in self.overrides.items() if place[: len(prefix)] == prefix]
+            # A mapping has no lines, so that nothing in it would be told from what is set.
+            beneath = [key for place, key in self.overrides.items() if self.file and place[: len(prefix)] == prefix]
             if beneath:
                 return f"--set {beneath[0]}"
         return self.file

@@ -228,6 +228,9 @@ class TuneSection(Section):
         1, ge=1, description="searches from short training to full, each over what was best in the one before"
     )
     halving: bool = Field(True, description="whether the worse half of those trained together stops early, repeatedly")
+    racing: bool = Field(
+        True, description="whether a trial whose mean is worse than the worst fold of the best one is spared the rest"
+    )
     kfold: int | None = Field(
         None, ge=2, description="folds whose mean is a trial's score; by default one validation split"
     )

@@ -20,7 +20,19 @@ class Budget:
     trials: int | None = None
     minutes: float | None = None
 
-    def extended(self, other: "Budget") -> "Budget":
+    def population_size(trials: int) -> int:
+    """Return how many settings are asked for together where the recipe does not say.
+
+    Args:
+        trials: Settings to try in all, ≥ 1.
+
+    Returns:
+        Many train cheaply at once, few learn from each other more.
+    """
+    return max(LEAST, min(MOST, trials // 4))
+
+
+def extended(self, other: "Budget") -> "Budget":
         """Return the larger of two budgets, limit by limit; None in `other` leaves a limit as it is."""
         return Budget(_larger(self.trials, other.trials), _larger(self.minutes, other.minutes))
 

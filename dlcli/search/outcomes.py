@@ -15,6 +15,8 @@ def result_of(
     outcomes: Sequence[TrialOutcome],
     reports: Mapping[int, Mapping[int, float]],
     ended: float,
+    *,
+    racing: bool = True,
 ) -> PopulationResult:
     """Make the record of a population.
 
@@ -24,6 +26,7 @@ def result_of(
         outcomes: One for each of its trials, in any order.
         reports: The monitored value by epoch, by trial.
         ended: The time, in seconds since 1970.
+        racing: Whether trials are raced at all.
 
     Returns:
         The record. A trial that went well but has no finite score has failed; from the first fold on, trials are raced
@@ -39,7 +42,7 @@ def result_of(
         raise ValueError(f"population {population.number} has the trials {numbers}, and got outcomes for {got}")
     checked = tuple(_checked(by_trial[number]) for number in numbers)
     leaving = {}
-    if population.fold < state.folds - 1:
+    if racing and population.fold < state.folds - 1:
         running = {
             outcome.trial: (*state.trials[outcome.trial].fold_scores, outcome.score)
             for outcome in checked

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dlcli import atomic
@@ -65,8 +66,6 @@ class Planner:
             alive: When any worker last gave a sign of life; None where none ever did.
         """
         now = self._clock.now()
-        self._record = joined(self._file.read(), now, alive)
-        self._file.write(self._record)
         for path in [*self._directory.glob(f"{atomic.PARTIAL}*"), *self._root.glob(f"{atomic.PARTIAL}*")]:
             with atomic.storage_errors(path):
                 if path.exists() and now - path.stat().st_mtime > _LEFTOVER_LEASES * self._plan.lease_seconds:
@@ -74,6 +73,10 @@ class Planner:
         if frozen_space(self._directory, 1) is None:
             freeze_space(self._directory, 1, self._plan.space)
         self.sync()
+        record = self._file.read()
+        # With nothing under way nobody was at work, however lately the last one ended.
+        self._record = joined(record, now, alive) if self.state.open else replace(record, ticked=now)
+        self._file.write(self._record)
 
     def sync(self) -> None:
         """Take in what others planned and recorded."""

@@ -35,6 +35,7 @@ class SearchPlan:
         stages: Number of stages asked for, ≥ 1.
         population: Settings that are asked for and run together, ≥ 1.
         halving: Whether the worse half leaves during the first fold.
+        racing: Whether trials that are worse than the best one's worst fold go on to no further fold.
         lease_seconds: After how long without a sign of life a worker's population is taken over, > 0.
     """
 
@@ -50,6 +51,7 @@ class SearchPlan:
     stages: int = 1
     population: int = 8
     halving: bool = True
+    racing: bool = True
     lease_seconds: float = 20.0
 
     def __post_init__(self) -> None:

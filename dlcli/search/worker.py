@@ -89,6 +89,7 @@ class _Worker:
         self._helpers = helpers
         self._lock = directory / "search.lock"
         plan = SearchFile(directory).read().plan
+        self._racing = plan.racing
         self._planner = Planner(directory, heart, plan, Asker(method, plan), narrow)
         self._state = self._planner.state
         self._ended_before = 0
@@ -100,6 +101,7 @@ class _Worker:
         self._watch.state_changed(self._state)
         try:
             self._loop()
+            self._sweep()
         finally:
             # On a full disk the time is not written down, but whoever joins next counts it by the last sign of life.
             with suppress(StorageError), self._heart.lock(self._lock):
@@ -131,6 +133,15 @@ class _Worker:
                 return
             else:
                 time.sleep(POLL_SECONDS)
+
+    def _sweep(self) -> None:
+        """Remove the leases of workers that died when all was recorded but the lease."""
+        for population in self._state.populations:
+            lease = population.folder / "lease"
+            if population.number in self._state.results and lease.exists():
+                claim = self._heart.take(lease)
+                if claim is not None:
+                    self._heart.release(claim)
 
     def _next(self) -> tuple[Population, Claim] | None:
         self._planner.sync()
@@ -192,7 +203,8 @@ class _Worker:
             self._planner.sync()
             if population.number in self._state.results or not claim.held():
                 raise ClaimLost(str(claim.path))
-            result = result_of(self._state, population, outcomes, reporting.recorded(), time.time())
+            reports = reporting.recorded()
+            result = result_of(self._state, population, outcomes, reports, time.time(), racing=self._racing)
             if not write_result(population, result):
                 raise ClaimLost(str(claim.path))
             self._planner.add_result(population, result)

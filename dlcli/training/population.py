@@ -21,9 +21,9 @@ from dlcli.training.threads import multiply_adds
 
 STACK_BYTES = 2 * 2**30
 """Memory that a stack may take, by `member_bytes`: a number of the plan, not the machine's free memory."""
-WORTHWHILE = 2**27
-"""Multiply-adds of one member's batch from which a CPU core is busy with one member alone, so that stacking gains
-nothing."""
+LARGE_PARAMETERS, LARGE_MULTIPLY_ADDS = 2**17, 2**28
+"""From either of these a processor core is busy with one member alone: stacking gained nothing in measurements, and
+weights of several members crowd its cache."""
 TENSOR_METHODS = ("batch", "parameters", "penalty", "gradients", "project", "draw")
 PLAN = "plan.json"
 FORMAT = 1
@@ -118,7 +118,8 @@ def _reason_alone(group: Sequence[Member], device: torch.device) -> str | None:
         return "a stack keeps no averages yet"
     if device.type == "cpu" and len(group) > 1:
         network = build_network(group[0], torch.device("cpu"))
-        if multiply_adds(network, group[0]) >= WORTHWHILE:
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        if parameters >= LARGE_PARAMETERS or multiply_adds(network, group[0]) >= LARGE_MULTIPLY_ADDS:
             return "one network of this size keeps the processor busy (--engine vectorized stacks them all the same)"
     return None
 

@@ -24,6 +24,24 @@ REPEATED = {
 }
 """Pure operations that are computed once where the graph asks for them several times with the same arguments."""
 
+IN_PLACE = {
+    aten.relu.default: aten.relu_.default,
+    aten.add.Tensor: aten.add_.Tensor,
+    aten.mul.Tensor: aten.mul_.Tensor,
+    aten.clamp.default: aten.clamp_.default,
+    aten.neg.default: aten.neg_.default,
+}
+FRESH = {
+    aten.baddbmm.default,
+    aten.bmm.default,
+    aten.convolution.default,
+    aten._to_copy.default,
+    aten.scatter_add.default,
+    *IN_PLACE,
+    *IN_PLACE.values(),
+}
+"""Operations whose result is memory of its own."""
+
 
 def simplify(module: fx.GraphModule) -> None:
     """Rewrite a graph in place.
@@ -42,7 +60,7 @@ def simplify(module: fx.GraphModule) -> None:
     _merge_repeated(graph)
     _keep_constants(module)
     for node in list(graph.nodes):
-        _relu_in_place(node)
+        _overwrite(node)
     _drop_unused(graph)
     graph.lint()
     module.recompile()
@@ -220,16 +238,20 @@ def _keep_constants(module: fx.GraphModule) -> None:
             _replace(node, constant)
 
 
-def _relu_in_place(node: fx.Node) -> None:
-    fresh = (aten.baddbmm.default, aten.bmm.default, aten.convolution.default, aten.add.Tensor)
+def _overwrite(node: fx.Node) -> None:
+    """Compute in place of an operand that nobody else reads: less memory to touch."""
     source = node.args[0] if node.args else None
     if (
-        node.target is aten.relu.default
+        node.target in IN_PLACE
         and isinstance(source, fx.Node)
-        and source.target in fresh
+        and source.target in FRESH
         and len(source.users) == 1
+        and node.args.count(source) == 1
+        and _shape(source) == _shape(node)
+        and _value(source).dtype == _value(node).dtype
+        and _value(source).stride() == _value(node).stride()
     ):
-        node.target = aten.relu_.default
+        node.target = IN_PLACE[node.target]
 
 
 def _drop_unused(graph: fx.Graph) -> None:

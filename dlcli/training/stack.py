@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -97,10 +98,12 @@ class Stack:
     def results(self) -> list[Result]:
         """Return what came of every member, in their order."""
         best = cpu_copies(self._best)
-        return [
-            progress.result({name: tensor[place].clone() for name, tensor in best.items()})
-            for place, progress in enumerate(self.progresses)
-        ]
+        results = []
+        for place, progress in enumerate(self.progresses):
+            result = progress.result({name: tensor[place].clone() for name, tensor in best.items()})
+            last = progress.member.select == "last"  # then it is the last finished epoch's, whatever came after
+            results.append(replace(result, selected_epoch=progress.epoch) if last else result)
+        return results
 
     def _train_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
@@ -118,7 +121,7 @@ class Stack:
                 continue
             values = {"train_loss": losses[place][0], **figures[place]}
             record = EpochRecord(epoch, rates[place], values, seconds)
-            if progress.add(record) or progress.selects_last:
+            if progress.add(record) or progress.member.select == "last":
                 improved.append(place)
             self.around.history_file.append(progress.member.identity, record)
             finished.append((progress, record))
@@ -248,7 +251,7 @@ class Stack:
                 continue
             checkpoints: Checkpoints = self.around.checkpoints(progress.member)
             held = {epoch: state for (owner, epoch), state in self._pending.items() if owner == place}
-            if not progress.selects_last:
+            if progress.member.select == "best":
                 held[progress.best_epoch] = {name: tensor[place].clone() for name, tensor in best.items()}
             for epoch in sorted(held.keys() & checkpoints.wanted(progress.history)):
                 checkpoints.write_parameters(epoch, held[epoch], progress.history)

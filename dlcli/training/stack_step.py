@@ -164,7 +164,8 @@ class StackStep:
             if self.optimizer.decays_in_gradient:
                 decay = whole.numbers["optimizer"]["weight_decay"]
                 gradients = {
-                    name: g + decay.view(-1, *[1] * (g.ndim - 1)) * detached[name] for name, g in gradients.items()
+                    name: torch.addcmul(g, decay.view(-1, *[1] * (g.ndim - 1)), detached[name])
+                    for name, g in gradients.items()
                 }
         names["gradients"], names["buffers"] = list(gradients), changing
         return [losses.detach(), *gradients.values(), *(buffers[name] for name in changing)]

@@ -35,3 +35,17 @@ def recipe():
         return {**base, **tables}
 
     return make
+
+
+@pytest.fixture
+def tunable(recipe):
+    """A recipe to search as a mapping: its space, other keys of `[tune]`, whole tables, and `seed`."""
+
+    def make(space, *, data=None, model=None, train=None, regularizers=None, seed=0, **section):
+        tables = {"data": data, "regularizers": regularizers}
+        tables["model"] = model or {"architecture": "mlp", "hidden": [8]}
+        tables["train"] = {"epochs": 2, "optimizer": {"name": "adam", "lr": 3e-3}, **(train or {})}
+        given = {key: value for key, value in tables.items() if value is not None}
+        return recipe(**given, seed=seed, tune={**section, "space": space})
+
+    return make

@@ -1,6 +1,7 @@
 """Trains in forked children that can be killed: torch is imported once, so that a kill test takes seconds.
 
-Reads one JSON list of arguments for `dlcli.experiment.train.train` a line, prints `pid <number>` and `exit <status>`.
+Reads one JSON object a line, the arguments of `dlcli.train` or of what `function` names; prints `pid <number>` and
+`exit <status>`.
 """
 
 import json
@@ -11,6 +12,7 @@ import torch
 
 from dlcli.errors import DlcliError
 from dlcli.experiment.train import train
+from dlcli.experiment.tune import tune
 from dlcli.plugins import load_plugins
 
 torch.set_num_threads(1)
@@ -25,8 +27,9 @@ for line in sys.stdin:
     if not child:
         arguments = json.loads(line)
         os.chdir(arguments.pop("folder"))
+        function = {"train": train, "tune": tune}[arguments.pop("function", "train")]
         try:
-            train(plugins=plugins, **arguments)
+            function(plugins=plugins, **arguments)
         except DlcliError as error:
             print(f"error {error}", flush=True)
             os._exit(1)

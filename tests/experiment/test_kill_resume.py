@@ -1,17 +1,14 @@
 """A run killed with SIGKILL at any moment and resumed ends with the bits of one that was never interrupted."""
 
-import contextlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import h5py
 import pytest
+from killable import Trainer
 from safetensors.torch import load_file
 
 DIGITS = Path(__file__).parents[2] / "recipes/digits/digits.h5"
@@ -40,46 +37,11 @@ patience = 30
 """
 
 
-class Trainer:
-    """Starts trainings in killable children of one process."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "fork_server.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "DLCLI_PLUGINS": ""},
-        )
-        assert self._line() == "ready"
-
-    def _line(self) -> str:
-        return self.process.stdout.readline().strip()
-
-    def start(self, folder: Path, **arguments: object) -> int:
-        self.process.stdin.write(json.dumps({"folder": str(folder), **arguments}) + "\n")
-        self.process.stdin.flush()
-        kind, _, pid = self._line().partition(" ")
-        assert kind == "pid"
-        return int(pid)
-
-    def kill(self, pid: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it had ended by itself
-            os.kill(pid, signal.SIGKILL)
-
-    def wait(self) -> int:
-        kind, _, status = self._line().partition(" ")
-        assert kind == "exit", f"{kind} {status}"
-        return int(status)
-
-
 @pytest.fixture(scope="module")
 def trainer():
     trainer = Trainer()
     yield trainer
-    trainer.process.stdin.close()
-    trainer.process.wait()
-    trainer.process.stdout.close()
+    trainer.close()
 
 
 def outcome(run: Path) -> dict[str, object]:

@@ -93,7 +93,7 @@ def test_the_source_decides_and_set_dropout_source_reaches_every_layer():
 def test_rate_is_a_buffer_but_not_state():
     dropout = Dropout(0.3)
     assert dropout.rate.item() == pytest.approx(0.3, abs=1 / 131072)
-    assert dict(dropout.named_buffers()).keys() == {"rate", "threshold", "scale"}
+    assert dict(dropout.named_buffers()).keys() == {"rate", "offset", "scale"}
     assert dropout.state_dict() == {}
     assert "rate=0.3" in repr(dropout)
 

@@ -109,8 +109,9 @@ def test_whatever_the_scores_all_marks_lie_in_a_plot(rows, direction, untuned):
 )
 def test_any_number_of_trials(draw, rows):
     svg = draw(view(rows))
+    boxes = frames(svg)
     for mark in marks(svg):
-        assert any(inside(mark, box) for box in frames(svg))
+        assert any(inside(mark, box) for box in boxes)
     assert ("no finished trial" in svg) is not any(row.state == "finished" for row in rows)
 
 
