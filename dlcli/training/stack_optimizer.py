@@ -40,6 +40,8 @@ class StackOptimizer:
         self._group = self._optimizer.param_groups[0]
         self._own_decay = component.decay == "decoupled" and "weight_decay" in self._group
         self._bare_step = bare_step(self._optimizer)
+        self._rates: list[float] = []
+        self._factors: list[tuple[Tensor, Tensor]] = []
         self._before = [torch.empty_like(parameter) for parameter in parameters]
 
     @property
@@ -69,13 +71,18 @@ class StackOptimizer:
         own, before = [self._own[i].data for i in moved], [self._before[i] for i in moved]
         torch._foreach_copy_(before, own)
         self._bare_step()
-        rate = torch.tensor(rates, dtype=own[0].dtype, device=own[0].device)
-        shrink = rate * torch.tensor(self._decays, dtype=rate.dtype, device=rate.device)
-        for now, then in zip(own, before, strict=True):
-            shape = (-1, *[1] * (now.ndim - 1))
-            torch.lerp(then, now, rate.view(shape), out=now)
-            if self._kind == "decoupled" and any(self._decays):
-                now.addcmul_(then, shrink.view(shape), value=-1.0)
+        if rates != self._rates:
+            self._rates = list(rates)
+            rate = torch.tensor(rates, dtype=own[0].dtype, device=own[0].device)
+            shrink = rate * torch.tensor(self._decays, dtype=rate.dtype, device=rate.device)
+            shapes = [(-1, *[1] * (parameter.ndim - 1)) for parameter in self._own]
+            self._factors = [(rate.view(shape), shrink.view(shape)) for shape in shapes]
+        shrinks = self._kind == "decoupled" and any(self._decays)
+        for i, now, then in zip(moved, own, before, strict=True):
+            factor, shrink = self._factors[i]
+            torch.lerp(then, now, factor, out=now)
+            if shrinks:
+                now.addcmul_(then, shrink, value=-1.0)
 
     def _decay_alike(self, rate: float) -> None:
         """Decoupled decay where all members have the same: within the optimizer's own pass, if it has one."""
