@@ -11,9 +11,11 @@ from torch import nn
 from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.component import PerMember
 from dlcli.contracts.member import Halving, Keep
+from dlcli.contracts.metric import Metric
 from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.randomness import derive, stream
 from dlcli.contracts.schedule import Schedule
+from dlcli.contracts.task import Task
 from dlcli.data.batches import InMemoryBatches
 from dlcli.errors import Interrupted, UsageError
 from dlcli.layers.dropout import random_bits
@@ -303,6 +305,43 @@ def test_an_optimizer_that_mixes_members_is_noticed(members, batches, tmp_path):
     own = [replace(m, optimizer=Normalized(lr=0.1 + 0.1 * i)) for i, m in enumerate(members(2))]
     train(own, batches, tmp_path / "auto", "auto", watch=watch)
     assert "the optimizer normalized does not stack: a member's step depends on its companions" in watch.notes[0]
+
+
+class Ranks(Metric):
+    """A metric that keeps scores and compares them with Python numbers, which vmap cannot do."""
+
+    name: ClassVar[str] = "ranks"
+    tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+    direction: ClassVar[str] = "max"
+    lowest: ClassVar[float | None] = 0.0
+    highest: ClassVar[float | None] = None
+    concatenates: ClassVar[bool] = True
+    in_python: bool = False
+
+    def update(self, output, target, weight):
+        if self.in_python:
+            assert float(output[0, 0]) == output[0, 0].item()
+        return {"score": output[:, 0], "right": (output.argmax(-1) == target).to(weight.dtype), "weight": weight}
+
+    def compute(self, statistics):
+        order = statistics["score"].argsort()
+        return (statistics["right"][order] * torch.arange(len(order))).sum() / len(order)
+
+
+@pytest.mark.parametrize("in_python", [False, True])
+def test_rank_metrics_and_metrics_in_python_agree(members, batches, tmp_path, in_python):
+    own = [
+        replace(
+            m, metrics={"ranks": Ranks(in_python=in_python)}, validation_rows=torch.arange(450, 600 - 7 * i), epochs=2
+        )
+        for i, m in enumerate(members(3))
+    ]
+    with float64():
+        together = train(own, Double(batches), tmp_path / "together", "vectorized")
+        alone = train(own, Double(batches), tmp_path / "alone", "loop")
+    for one, other in zip(together, alone, strict=True):
+        for mine, theirs in zip(one.history.records, other.history.records, strict=True):
+            assert mine.values == pytest.approx(theirs.values, abs=1e-6)
 
 
 def test_structure_and_not_numbers_splits_stacks(members, batches, registry):
