@@ -68,7 +68,7 @@ def tune(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Search the recipe's [tune.space] for better values, and train the best.
+    """Search the keys of tune.space for better values, and train the best.
 
     A setting is scored on the validation rows, or with --kfold by its mean over K folds.
     The best one is retrained on training and validation rows, and looked at on the test rows once.

@@ -35,8 +35,8 @@ class StackedSources:
             weights: (M, B) of each of the S steps, on the device; None where every row counts 1.
             device: The training device.
 
-        Yields:
-            Batch: Tensors (M, B, …) of each of the S steps.
+        Returns:
+            Tensors (M, B, …) of each of the S steps.
         """
         by_step = rows.transpose(0, 1).contiguous()
         device_rows = by_step.to(device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.field import Field
 from dlcli.contracts.folds import Fold
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
@@ -182,11 +183,25 @@ def check_architecture(member: Member) -> None:
         network = build_network(member, torch.device("cpu"))
     except ValueError as error:
         raise RecipeError([Problem("", "model.architecture", str(error))]) from error
-    images = any(field.kind == "image" for field in member.io.inputs)
     normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    if member.batch_size == 1 and normalizes and not images:
+    if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
+
+
+def _refuses_one_row(network: nn.Module, member: Member) -> bool:
+    """Return whether some batch normalization gets one value a channel from one row; convolutions give it more."""
+
+    def row(field: Field) -> Tensor:
+        whole = field.kind in ("tokens", "categorical")
+        return torch.zeros((1, *field.shape), dtype=torch.int64 if whole else torch.float32)
+
+    conditions = tuple(map(row, member.io.conditions))
+    try:
+        network.train()(*map(row, member.io.inputs), **({"conditions": conditions} if conditions else {}))
+    except ValueError as error:
+        return "more than 1 value per channel" in str(error)
+    return False
 
 
 def _decides(recipe: Recipe) -> bool:

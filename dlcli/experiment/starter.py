@@ -16,7 +16,7 @@ from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
-from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
+from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection, TuneSection
 from dlcli.registry import Registry
 
 SMALLEST_IMAGE = 12
@@ -68,7 +68,9 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
     architecture = "cnn" if _is_image(description) else "mlp"
     sections = [
         [
-            _comment(f"A first recipe for {data.name}: look at it with dlcli build, train it with dlcli train."),
+            _comment(
+                f"A first recipe for {data.name}: dlcli build looks at it, dlcli train trains it, dlcli tune tunes it."
+            ),
             "# Keys that are left out have their defaults; dlcli schema lists them all.",
         ],
         _keys({"name": _name(data), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
@@ -80,6 +82,7 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         ],
         ["[train]", *_train_keys(description, task)],
         ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
+        ["[tune]", *_keys({"trials": 40}, TuneSection, {"trials": "settings that dlcli tune tries"}), *_space()],
         ["[log]", *_keys({"tensorboard": False}, LogSection)],
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -194,6 +197,18 @@ def _train_keys(description: FileDescription, task: Task) -> list[str]:
 def _network(architecture: str) -> dict[str, Any]:
     sizes: dict[str, Any] = {"channels": [32, 64], "hidden": [128]} if architecture == "cnn" else {"hidden": [128, 128]}
     return {**sizes, "activation": "relu", "norm": "batch", "dropout": 0.1}
+
+
+def _space() -> list[str]:
+    """Return the keys that are worth tuning first, whatever the data."""
+    values: dict[str, Any] = {
+        "train.optimizer.lr": ("log_uniform", [1e-4, 1e-1], "between these; equal factors are equally likely"),
+        "train.optimizer.weight_decay": ("log_uniform", [1e-4, 1.0], "likewise"),
+        "model.dropout": ("uniform", [0.0, 0.5], "all numbers between these are equally likely"),
+    }
+    texts = {f'"{key}" = {_toml({kind: ends})}': comment for key, (kind, ends, comment) in values.items()}
+    width = max(map(len, texts))
+    return ["[tune.space]", *(f"{text:{width}}  # {comment}" for text, comment in texts.items())]
 
 
 def _component(kind: str, name: str, values: Mapping[str, Any], registry: Registry, key: str = "name") -> list[str]:

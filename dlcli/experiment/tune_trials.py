@@ -48,6 +48,7 @@ class TrialRunner:
         self._tick, self._note = tick, note
         self.batches = InMemoryBatches(problem.dataset, problem.device)
         self._fitted: dict[tuple[int, str], Preprocessing] = {}
+        self._checked: set[tuple[str, str, int]] = set()
 
     def __call__(self, population: Population, report: Report) -> list[TrialOutcome]:
         """Train a population's trials on its fold.
@@ -104,8 +105,7 @@ class TrialRunner:
             rows.validation,
             preprocessing=self._preprocessing(recipe, population.fold),
         )
-        if (recipe.model, recipe.train.batch_size) != (problem.recipe.model, problem.recipe.train.batch_size):
-            check_architecture(member)
+        self._check(member)
         full = population.epochs >= problem.recipe.train.epochs
         return replace(
             member,
@@ -135,6 +135,13 @@ class TrialRunner:
             metrics=member.metrics,
         )
         return figures[self._problem.monitor.removeprefix("val_")]
+
+    def _check(self, member: Member) -> None:
+        """Check an architecture once for all trials that have its structure: they differ in numbers alone."""
+        key = (member.architecture.stack_key(), repr(member.io), member.batch_size)
+        if key not in self._checked:
+            check_architecture(member)
+            self._checked.add(key)
 
     def _preprocessing(self, recipe: Recipe, fold: int) -> Preprocessing:
         """Return what is fitted on a fold's training rows; the same objects for all trials, so that they share rows."""

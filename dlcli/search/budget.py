@@ -6,6 +6,9 @@ from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
 
+LEAST, MOST = 4, 16
+"""Bounds of how many settings are asked for together, where the recipe does not say."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -20,7 +23,12 @@ class Budget:
     trials: int | None = None
     minutes: float | None = None
 
-    def population_size(trials: int) -> int:
+    def extended(self, other: "Budget") -> "Budget":
+        """Return the larger of two budgets, limit by limit; None in `other` leaves a limit as it is."""
+        return Budget(_larger(self.trials, other.trials), _larger(self.minutes, other.minutes))
+
+
+def population_size(trials: int) -> int:
     """Return how many settings are asked for together where the recipe does not say.
 
     Args:
@@ -30,11 +38,6 @@ class Budget:
         Many train cheaply at once, few learn from each other more.
     """
     return max(LEAST, min(MOST, trials // 4))
-
-
-def extended(self, other: "Budget") -> "Budget":
-        """Return the larger of two budgets, limit by limit; None in `other` leaves a limit as it is."""
-        return Budget(_larger(self.trials, other.trials), _larger(self.minutes, other.minutes))
 
 
 def trials_left(budget: Budget, stage: int, stages: int, planned: Mapping[int, int]) -> int | None:

@@ -137,12 +137,7 @@ class Stack:
             raise StopRequested
 
     def _take_steps(self, epoch: int, members: Sequence[Member]) -> tuple[list[tuple[float, str]], list[float]]:
-        """Take the steps of one epoch.
-
-        Returns:
-            For every member its mean loss and, where that is not finite, the first batch at fault; and the rates of
-            the last step.
-        """
+        """Take the steps of one epoch; return what `StackLosses.means` says, and the rates of the last step."""
         watch, first = self.around.watch, (epoch - 1) * self.horizons[0].steps_per_epoch
         factors = [
             partial(member.schedule.factor, horizon=self.horizons[place], history=self.progresses[place].history)

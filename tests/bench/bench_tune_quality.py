@@ -37,8 +37,7 @@ from dlcli.builtin.searches.random import random_setting
 from dlcli.builtin.searches.tpe import TreeParzen
 from dlcli.contracts.randomness import derive
 from dlcli.contracts.search import Choice, Setting, Uniform
-from dlcli.search.budget import Budget
-from dlcli.search.planning import population_size
+from dlcli.search.budget import Budget, population_size
 from dlcli.search.search_file import SearchFile, SearchPlan
 from dlcli.search.trials import Population, TrialOutcome
 from dlcli.search.watch import Report

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+import optuna.importance  # noqa: F401  what the end of a search imports
 import torch
 
 from dlcli.errors import DlcliError

@@ -3,6 +3,7 @@ import torch
 
 from dlcli.contracts.randomness import derive
 from dlcli.data.kfold import cross_validation, fold_rows
+from dlcli.errors import RecipeError
 from dlcli.experiment.members import make_member, plan_members, recipe_folds
 from dlcli.experiment.prepare import read_data
 from dlcli.experiment.settle import settle, settled_loss
@@ -73,3 +74,22 @@ def test_a_member_without_validation_rows_is_judged_by_its_training_loss(settled
     assert (member.monitor, member.direction) == ("train_loss", "min")
     member = make_member(recipe, dataset, "trial-1", dataset.splits["train"], dataset.splits["val"])
     assert (member.monitor, member.direction) == ("val_accuracy", "max")
+
+
+@pytest.mark.parametrize(
+    ("model", "refused"),
+    [
+        ({"architecture": "mlp", "hidden": [8], "norm": "batch"}, True),
+        ({"architecture": "mlp", "hidden": [8], "norm": "layer"}, False),
+        ({"architecture": "cnn", "channels": [4], "hidden": [8], "norm": "batch"}, True),
+        ({"architecture": "cnn", "channels": [4], "hidden": [], "norm": "batch"}, False),
+    ],
+)
+def test_batches_of_one_row_are_refused_where_a_norm_cannot_take_them(settled, model, refused):
+    """Each channel of an image has many values, which is enough; a row of features has one."""
+    checked, dataset = settled(model=model, train={"epochs": 1, "batch_size": 1})
+    if not refused:
+        assert plan_members(checked, dataset).members[0].batch_size == 1
+        return
+    with pytest.raises(RecipeError, match=r"train\.batch_size: batch normalization needs at least 2 rows"):
+        plan_members(checked, dataset)

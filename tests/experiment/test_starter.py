@@ -9,6 +9,7 @@ import pytest
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.build import build
 from dlcli.experiment.starter import starter_recipe, write_starter
+from dlcli.experiment.tune import show_space, tune
 from dlcli.plugins import load_plugins
 from dlcli.recipe.load import load_recipe
 
@@ -186,3 +187,21 @@ def test_a_file_without_a_plain_target_is_refused_with_the_reason(tmp_path, plug
 def test_a_missing_file_is_refused(tmp_path, plugins):
     with pytest.raises(DataError, match="missing.h5"):
         starter_recipe(tmp_path / "missing.h5", plugins.registry)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_starter_is_tuned_as_it_is(dataset, plugins, tmp_path, case, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (shape, target), attributes, *_ = CASES[case]
+    path = dataset(shape, target, **attributes)
+    with h5py.File(path, "a") as file:
+        for split in file:
+            file[split]["x"].attrs["kind"] = "image" if len(shape) > 1 else "features"
+    write_starter(path, tmp_path / "recipe.toml", plugins=plugins)
+    assert len(show_space("recipe.toml", plugins=plugins)) == 10
+    outcome = tune("recipe.toml", overrides=["train.epochs=2"], trials=2, method="random", plugins=plugins)
+    assert set(outcome.as_json()["best"]["setting"]) == {
+        "train.optimizer.lr",
+        "train.optimizer.weight_decay",
+        "model.dropout",
+    }

@@ -47,7 +47,8 @@ def test_a_search_is_scored_on_the_validation_rows(folder, tunable, plugins):
 
 
 def test_with_folds_a_score_is_the_mean_over_held_out_rows(folder, tunable, plugins):
-    outcome = tune(tunable(ONE, trials=3), kfold=3, method="random", plugins=plugins)
+    recipe = tunable(ONE, trials=3, halving=False, racing=False)
+    outcome = tune(recipe, kfold=3, method="random", plugins=plugins)
     run = outcome.search.run
     assert outcome.search.folds == 3
     folds = json.loads((run / "folds.json").read_text())["folds"]

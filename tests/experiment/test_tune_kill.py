@@ -107,7 +107,7 @@ def test_the_same_command_goes_on_to_the_same_end(two, whole, tmp_path, options,
     run = tmp_path / "runs/killed/0001"
     moments = random.Random(f"{number} {options}")
     ended_early = 0
-    for _ in range(4):
+    for _ in range(3):
         pid = two[0].start(tmp_path, function="tune", recipe="killed.toml", **options)
         appears(run / "run.json")
         time.sleep(moments.uniform(0.05, duration / 3))
@@ -172,6 +172,15 @@ def test_whoever_is_killed_the_other_takes_over(two, whole, tmp_path):
     assert killed >= 2, "most searches ended before they were killed: the test proved nothing"
 
 
+def child(pid):
+    """Wait for the process that a process starts, and return its number."""
+    deadline = time.monotonic() + 30
+    while not (found := children(pid)):
+        assert time.monotonic() < deadline, "no worker was started"
+        time.sleep(0.01)
+    return found[0]
+
+
 def children(pid):
     """Processes that a process started."""
     found = []
@@ -199,7 +208,7 @@ def test_two_real_workers_one_of_which_is_killed(whole, tmp_path, victim):
 
     leader = start()
     appears(run / "workers/worker-2.log")
-    (worker,) = children(leader.pid)
+    worker = child(leader.pid)
     if victim == "worker":
         os.kill(worker, signal.SIGKILL)
         said, wrong = leader.communicate(timeout=60)

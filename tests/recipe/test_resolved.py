@@ -38,6 +38,7 @@ optimizer = { name = "fakes:adam", lr = 0.001, weight_decay = 0.0, betas = [0.9,
 schedule = { name = "fakes:cosine", warmup_epochs = 2.0 }
 metrics = [{ name = "fakes:accuracy" }, { name = "fakes:ece", bins = 5 }]
 monitor = "val_accuracy"
+rows = "train"
 select = "best"
 seeds = 1
 engine = "auto"

@@ -1,6 +1,6 @@
 import pytest
 
-from dlcli.search.budget import Budget, time_is_over, trials_left
+from dlcli.search.budget import Budget, population_size, time_is_over, trials_left
 
 
 def test_one_stage_has_all_trials():
@@ -39,3 +39,8 @@ def test_stages_share_the_time(stage, seconds, over):
 def test_extending_takes_the_larger_limit_and_keeps_what_is_not_named():
     assert Budget(40, 5.0).extended(Budget(60, None)) == Budget(60, 5.0)
     assert Budget(40, None).extended(Budget(20, 3.0)) == Budget(40, 3.0)
+
+
+@pytest.mark.parametrize(("trials", "size"), [(1, 4), (16, 4), (40, 10), (64, 16), (1000, 16)])
+def test_a_population_is_a_quarter_of_the_trials_within_bounds(trials, size):
+    assert population_size(trials) == size

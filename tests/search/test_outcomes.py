@@ -23,16 +23,20 @@ def state():
     return state
 
 
-def recorded(state, outcomes):
+def recorded(state, outcomes, **changes):
     now = population(2, 0, [1, 2, 3])
     state.add_plan(now)
-    return result_of(state, now, outcomes, {}, 1.0)
+    return result_of(state, now, outcomes, {}, 1.0, **changes)
 
 
 def test_outcomes_are_put_in_order_and_raced(state):
     result = recorded(state, [TrialOutcome(3, 0.39, 9, 9), TrialOutcome(1, 0.1, 9, 9), TrialOutcome(2, 0.41, 9, 9)])
     assert [outcome.trial for outcome in result.outcomes] == [1, 2, 3]
     assert result.leaving.keys() == {2}
+
+
+def test_racing_may_be_off(state):
+    assert recorded(state, [TrialOutcome(trial, 9.0, 9, 9) for trial in (1, 2, 3)], racing=False).leaving == {}
 
 
 def test_pruned_and_failed_trials_are_not_raced(state):

@@ -62,7 +62,8 @@ def test_with_folds_the_survivors_go_on_and_the_others_are_raced_out(toy, tmp_pa
     toy.make(tmp_path, trials=12, folds=3)
     state = toy.go(tmp_path)
     shapes = [(each.fold, each.after, len(each.trials)) for each in state.populations]
-    assert shapes[:3] == [(0, None, 4), (1, 0, 4), (2, 1, 4)]  # nobody to race against
+    # Nobody to race against after the first fold; the best of those together after the second.
+    assert shapes[:3] == [(0, None, 4), (1, 0, 4), (2, 1, 1)]
     assert shapes[3][:2] == (0, None)
     worst = 0.0
     for trial in state.trials.values():
@@ -77,6 +78,13 @@ def test_with_folds_the_survivors_go_on_and_the_others_are_raced_out(toy, tmp_pa
     assert sum(len(each.trials) for each in state.populations) < 3 * 12
     for trial in load(tmp_path).trials:
         assert trial.intermediate_values == dict(enumerate(state.trials[trial.number].fold_scores))
+
+
+def test_without_racing_every_trial_is_run_on_every_fold(toy, tmp_path):
+    toy.make(tmp_path, trials=12, folds=3, racing=False)
+    state = toy.go(tmp_path)
+    assert {trial.state for trial in state.trials.values()} == {"finished"}
+    assert {len(trial.fold_scores) for trial in state.trials.values()} == {3}
 
 
 def test_halving_is_done_in_the_first_fold_only(toy, tmp_path):

@@ -36,7 +36,7 @@ def quiet() -> Iterator[None]:
     assert optuna.__name__  # its import sets the level that is put back
     logger = logging.getLogger("optuna")
     level = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
