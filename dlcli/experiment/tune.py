@@ -16,7 +16,7 @@ from dlcli.experiment.run_directory import RUNS, RunDirectory, owner
 from dlcli.experiment.train import DEFAULT_FOLDS
 from dlcli.experiment.tune_close import close_search
 from dlcli.experiment.tune_final import tidy
-from dlcli.experiment.tune_run import Tuning, check_same, checked_section, open_run, ready
+from dlcli.experiment.tune_run import Tuning, check_same, checked_section, open_run, ready, update_run
 from dlcli.experiment.tune_shown import TuneWatch
 from dlcli.experiment.tune_trials import TrialRunner
 from dlcli.plugins import Plugins, load_plugins
@@ -159,8 +159,10 @@ class _Session:
 
     def lead(self, workers: int, joined: bool) -> TuneOutcome:
         """Work with further processes, and leave the run complete."""
-        run, display = self._run, self._display
-        run.update(status="running", finished=None, error=None, device=str(self._tuning.trials.device), **owner())
+        run, display, lease = self._run, self._display, self._tuning.plan.lease_seconds
+        update_run(
+            run, lease, status="running", finished=None, error=None, device=str(self._tuning.trials.device), **owner()
+        )
         with display, Interruption() as interruption:
             watch = _Watch(run.path, self._tuning, display, interruption)
             if joined:
@@ -175,11 +177,11 @@ class _Session:
                         watch.note(trouble)
                 outcome = close_search(self._tuning, run, state, runner, watch, self._plugins)
             except (Interrupted, KeyboardInterrupt):
-                run.update(status="interrupted", finished=now())
+                update_run(run, lease, status="interrupted", finished=now())
                 watch.count_time()
                 outcome = TuneOutcome(watch.view, "interrupted", go_on="the same command", notes=tuple(watch.notes))
             except DlcliError as error:
-                run.update(status="failed", finished=now(), error=str(error))
+                update_run(run, lease, status="failed", finished=now(), error=str(error))
                 raise
             display.finished()
         return outcome

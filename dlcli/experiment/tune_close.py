@@ -24,7 +24,7 @@ from dlcli.experiment.tune_final import (
     scores_of,
     tidy,
 )
-from dlcli.experiment.tune_run import Tuning
+from dlcli.experiment.tune_run import Tuning, update_run
 from dlcli.experiment.tune_shown import TuneWatch
 from dlcli.experiment.tune_trials import TrialRunner
 from dlcli.plugins import Plugins
@@ -71,8 +71,8 @@ def close_search(
             _train_and_write(tuning, run, state, runner, watch, plugins)
             facts = run.read()
         elif facts.get("status") != "finished":
-            run.update(status="finished", finished=now(), error=None)
-    return _outcome(tuning, run, state, watch, facts)
+            update_run(run, lease, status="finished", finished=now(), error=None)
+        return _outcome(tuning, run, state, watch, facts)
 
 
 def _train_and_write(
@@ -102,7 +102,9 @@ def _train_and_write(
     for name in ("final", "untuned"):
         atomic.remove_folder(run.path / name)
     scores = scores_of(best.fold_scores, tuned)
-    run.update(
+    update_run(
+        run,
+        tuning.plan.lease_seconds,
         status="finished",
         finished=now(),
         error=None,

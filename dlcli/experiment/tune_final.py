@@ -5,6 +5,7 @@ The test rows are looked at here, once, when everything is decided.
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -270,7 +271,8 @@ def tidy(state: SearchState, keep: int, done: set[int]) -> None:
     for population in state.populations:
         if population.number in state.results:
             for name in ("stacks", "members"):
-                atomic.remove_folder(population.folder / TRAINING / name)
+                with suppress(FileNotFoundError):  # another worker does the same
+                    atomic.remove_folder(population.folder / TRAINING / name)
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,8 @@ from dlcli.recipe.overrides import Override
 from dlcli.recipe.resolved import resolve
 from dlcli.recipe.space import read_space
 from dlcli.search.budget import Budget, population_size
+from dlcli.search.claims import FileClock
+from dlcli.search.heart import Heart
 from dlcli.search.joining import extend
 from dlcli.search.search_file import SearchFile, SearchPlan
 from dlcli.training.device import choose_device
@@ -224,6 +226,19 @@ def check_same(run: RunDirectory, tuning: Tuning) -> None:
             f"the folds of {run.path} are not those that this machine makes: its version of torch must be the one that "
             f"the search began with ({run.read()['versions']['torch']}); install that, or start anew with --new"
         )
+
+
+def update_run(run: RunDirectory, lease_seconds: float, **entries: Any) -> None:
+    """Change `run.json` of a search, which several processes may want to at once.
+
+    Args:
+        run: Its run directory.
+        lease_seconds: After how long a process that died while it did so is passed over.
+        **entries: What to put in.
+    """
+    # A heart that does not beat will do: the lock is held for a moment.
+    with Heart(FileClock(run.path / "run.json"), lease_seconds).lock(run.path / "run.lock"):
+        run.update(**entries)
 
 
 def _latest(folder: Path) -> RunDirectory | None:

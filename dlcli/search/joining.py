@@ -26,13 +26,9 @@ def extend(directory: Path, budget: Budget) -> Budget:
     file = SearchFile(directory)
     lease_seconds = file.read().plan.lease_seconds
     # A heart that does not beat will do: the lock is held for a moment. Touching the clock would count idle time.
-    clock = FileClock(directory / "search.joining")
-    try:
-        with Heart(clock, lease_seconds).lock(directory / "search.lock"):
-            record = file.read()
-            larger = record.budget.extended(budget)
-            if larger != record.budget:
-                file.write(replace(record, budget=larger))
-    finally:
-        clock.path.unlink(missing_ok=True)
+    with Heart(FileClock(file.path), lease_seconds).lock(directory / "search.lock"):
+        record = file.read()
+        larger = record.budget.extended(budget)
+        if larger != record.budget:
+            file.write(replace(record, budget=larger))
     return larger

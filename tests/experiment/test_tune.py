@@ -3,6 +3,8 @@
 import json
 import math
 import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -18,7 +20,9 @@ from sklearn.metrics import accuracy_score, log_loss
 import dlcli
 from dlcli.errors import UsageError
 from dlcli.experiment.load import load
+from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.tune import show_space, tune
+from dlcli.experiment.tune_run import update_run
 from dlcli.recipe.load import load_recipe
 from dlcli.search.search_file import SearchFile
 
@@ -264,3 +268,25 @@ def test_the_python_api_is_the_command(folder, tunable):
     assert outcome.status == "finished"
     assert dlcli.load(outcome.search.run).task == "multiclass"
     assert "tune" in dlcli.__all__
+
+
+def test_run_json_is_changed_by_several_at_once(folder, tunable, plugins):
+    run = RunDirectory(tune(tunable(ONE, trials=1), plugins=plugins).search.run)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(update_run, run, 20.0, **{f"entry-{number}": number}) for number in range(40)]
+    assert [each.result() for each in done] == [None] * 40
+    assert {f"entry-{number}": number for number in range(40)}.items() <= run.read().items()
+
+
+def test_time_is_counted_only_while_somebody_works(folder, tunable, plugins):
+    recipe = tunable(ONE, trials=2)
+    first = tune(recipe, plugins=plugins).search.seconds
+    time.sleep(1.2)
+    assert tune(recipe, plugins=plugins).search.seconds - first < 0.6
+
+
+def test_a_search_ends_when_its_time_is_over_and_says_so(folder, tunable, plugins):
+    outcome = tune(tunable(ONE, trials=5000, population=4), minutes=0.5 / 60, plugins=plugins)
+    tried = len(outcome.search.trials)
+    assert 4 <= tried < 5000
+    assert outcome.stopped == f"its time is over, after {tried} of 5000 trials"

@@ -33,7 +33,7 @@ schedule = {{ name = "cosine", warmup_epochs = 1 }}
 checkpoint_seconds = 0
 [tune]
 method = "random"
-trials = 12
+trials = 9
 population = 3
 keep = 4
 [tune.space]
@@ -94,13 +94,21 @@ def outcome(run):
 
 def leftovers(run):
     """Files and folders that only a search at work needs."""
-    names = ("final", "untuned", "final.lock", "search.lock", "search.journal.lock")
+    names = ("final", "untuned", "final.lock", "run.lock", "search.lock", "search.journal.lock")
     leases = [*run.glob("populations/*/lease"), *run.glob("populations/*/training/stacks")]
     return [path for path in (*(run / name for name in names), *leases) if path.exists()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
-@pytest.mark.parametrize("options", [{}, {"kfold": 2}, {"stages": 2}], ids=["split", "folds", "stages"])
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [
+        ({}, signal.SIGINT),
+        ({"kfold": 2}, signal.SIGINT),
+        ({"kfold": 2}, signal.SIGKILL),
+        ({"stages": 2}, signal.SIGKILL),
+    ],
+    ids=["split-ctrl-c", "folds-ctrl-c", "folds-kill", "stages-kill"],
+)
 def test_the_same_command_goes_on_to_the_same_end(two, whole, tmp_path, options, number):
     expected, duration = whole(**options)
     recipe_in(tmp_path)
