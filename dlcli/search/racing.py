@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dlcli.contracts.history import Direction
 from dlcli.search.trials import Trial
 
-
 STAND_IN_FOLDS = 2
 """Folds from which on the best of those that are run together may stand in for an incumbent."""
 

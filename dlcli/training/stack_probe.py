@@ -28,9 +28,10 @@ def check_against_eager(objective: StackObjective, inputs: Inputs, captured: Cap
     together = captured.run(*flatten(inputs))[0]
     count = len(together)
     network = objective.network
-    for place in dict.fromkeys((0, network.witness_place, count - 1)):
+    witness = network.witness_place
+    for place in dict.fromkeys((0, count - 1) if witness is None else (0, witness, count - 1)):
         own: Any = unflatten(inputs, [tensor[place].clone() for tensor in flatten(inputs)])
-        alone, _ = objective(own, network.witness if place == network.witness_place else network.base)
+        alone, _ = objective(own, network.witness if place == witness else network.base)
         if not _close(together[place], alone):
             raise CannotStackError(
                 f"member {place + 1} of {count} computes a loss of {float(together[place]):.6g} in the stack and "

@@ -39,7 +39,7 @@ class StackedNetwork:
     Attributes:
         base: The first member's network, whose code computes all of them; its own tensors are not used.
         witness: The network of a member whose architecture has other numbers, where there is one, else the first.
-        witness_place: Whose that is.
+        witness_place: Its place in the stack; None once its member has left.
         parameters: Those that are trained, (M, …) by name.
         fixed: Frozen parameters, (M, …) by name.
         buffers: (M, …) by name.
@@ -61,8 +61,9 @@ class StackedNetwork:
         self._activate_dropout(networks)
         # A member whose architecture has other numbers than the first's: its own code shows whether all are buffers.
         first = members[0].architecture
-        self.witness_place = next((i for i, member in enumerate(members) if member.architecture != first), 0)
-        self.witness = networks[self.witness_place]
+        place = next((i for i, member in enumerate(members) if member.architecture != first), 0)
+        self.witness_place: int | None = place
+        self.witness = networks[place]
 
     def _state_names(self) -> dict[str, str]:
         """Return, for each name of the `state_dict`, the one under which the tensor is stacked: tied ones have two."""
@@ -99,7 +100,9 @@ class StackedNetwork:
             tensor.copy_(state[name])
 
     def keep(self, places: Tensor) -> None:
-        """Let all members but those at given places leave."""
+        """Let all members but those at given places, rising, leave."""
+        kept: list[int] = places.tolist()
+        self.witness_place = kept.index(self.witness_place) if self.witness_place in kept else None
         for tensors in (self.parameters, self.fixed, self.buffers):
             for name, tensor in tensors.items():
                 tensors[name] = tensor.index_select(0, places)

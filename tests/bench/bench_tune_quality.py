@@ -8,7 +8,7 @@ scored by the lowest validation loss that it saw in any epoch of any trial withi
 
 - ours: dlcli's `tpe` with halving, through the real loop of a worker (`dlcli.search.worker.work`), in populations of
   the size that `dlcli tune` takes by default for as many trials as these epochs come to.
-- optuna: TPESampler with SuccessiveHalvingPruner(min_resource=3, reduction_factor=3), which report every epoch.
+- optuna: TPESampler with SuccessiveHalvingPruner(min_resource=3, reduction_factor=3), told of every epoch.
 - random: random settings, every one trained for 27 epochs.
 
 All three train with one quick loop, so that they differ in the search alone: which settings are tried, and who is
@@ -242,7 +242,7 @@ def report(courses: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> No
         all_factors += factors
     mean, low, high = mean_interval(all_differences)
     verdict = "not worse" if low <= 0 else "worse"
-    print(f"rank difference ours - optuna: {mean:+.3f}  [{low:+.3f}, {high:+.3f}]  asked for: not worse at 95 %: {verdict}")
+    print(f"rank difference ours - optuna: {mean:+.3f}  [{low:+.3f}, {high:+.3f}]  asked for: not worse; {verdict}")
     low, high = median_interval(all_factors)
     middle = statistics.median(all_factors)
     print(f"epochs of random over ours to random's final loss: {middle:.2f}  [{low:.2f}, {high:.2f}]  asked for: ≥ 3")
@@ -250,7 +250,7 @@ def report(courses: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="0-19")
+    parser.add_argument("--seeds", default="0-19", help="first and last, two seeds at least")
     parser.add_argument("--datasets", nargs="*", default=list(DATASETS))
     parser.add_argument("--keep", type=Path, help="JSON file of courses: those in it are taken, new ones are added")
     options = parser.parse_args()

@@ -1,7 +1,8 @@
 """What racing over five folds spares: `python tests/bench/bench_tune_racing.py [--seeds N]`.
 
 A search of 40 trials of the digits MLP on five folds, as `bench_tune_cost` has it, with racing on. Without racing every
-trial trains on all five folds, so that settings tried per training epoch are 1 / (5 x epochs); with it they are counted.
+trial trains on all five folds, so that settings tried per training epoch are 1 / (5 x epochs); with it they are
+counted.
 Halving is off in both, so that racing alone shows; `--halving` has it on in both. `--full` also runs the search without
 racing, and compares the best mean over five folds that the two found.
 """
@@ -33,7 +34,7 @@ def epochs_of(state: SearchState) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--halving", action="store_true")
     parser.add_argument("--full", action="store_true", help="also search without racing")
     options = parser.parse_args()
@@ -52,7 +53,9 @@ def main() -> None:
             worse.append(best_raced / best)
         factors.append((len(raced.trials) / epochs_of(raced)) / (TRIALS / whole))
         left = [len(trial.fold_scores) for trial in raced.trials.values()]
-        print(f"seed {seed}: {epochs_of(raced)} of {whole} epochs; trials by folds {[left.count(n) for n in range(1, 6)]}")
+        print(
+            f"seed {seed}: {epochs_of(raced)} of {whole} epochs; trials by folds {[left.count(n) for n in range(1, 6)]}"
+        )
     show(f"settings per epoch, racing / all {FOLDS} folds", factors, "≥ 1.5")
     if worse:
         show("best score, racing / all folds", worse, "")

@@ -173,6 +173,23 @@ def test_resuming_a_halving_changes_no_bit(members, batches, tmp_path, engine, s
     assert sum(r.pruned for r in whole) >= 4
 
 
+@pytest.mark.parametrize("stop_after", range(1, 7))
+def test_resuming_works_whoever_has_left(members, batches, registry, tmp_path, stop_after):
+    """Also the member whose own network checks the stack's, and all but one."""
+    halving = Halving((1, 2, 3))
+    own = [
+        replace(
+            m, architecture=registry.create("architecture", "mlp", hidden=[12], dropout=0.1 * (1 + i)), regularizers=()
+        )
+        for i, m in enumerate(members(6))
+    ]
+    whole = train(own, batches, tmp_path / "whole", "vectorized", halving=halving)
+    assert sorted(result.epochs for result in whole) == [1, 1, 1, 2, 3, 9]
+    with pytest.raises(Interrupted):
+        train(own, batches, tmp_path / "parts", "vectorized", halving=halving, watch=Silent(stop_after), seconds=0.0)
+    same_bits(train(own, batches, tmp_path / "parts", "vectorized", halving=halving, resume=True), whole)
+
+
 def test_engines_prune_the_same_members(members, batches, tmp_path):
     results = [
         train(members(9), batches, tmp_path / engine, engine, halving=Halving((1, 3)))

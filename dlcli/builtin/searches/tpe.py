@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class TreeParzen(Search):
-    """Tree-structured Parzen estimator: models where good settings lie and where the others do. Optuna's, multivariate.
+    """Tree-structured Parzen estimator: models where good settings lie and where the others do. Optuna's.
 
     The first trials are those of `random`. Those that run count as bad, so that settings asked for together differ.
-    Conditional keys are modelled one by one.
+    Keys are modelled one by one, conditional ones where they are active: within the few dozen trials that a search of
+    networks has, that found at least as good settings as one model of all keys.
 
     Args:
         start_trials: Random trials before the model is asked, ≥ 1.
@@ -38,4 +39,4 @@ class TreeParzen(Search):
 def _sampler(seed: int) -> "BaseSampler":
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
+    return TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
