@@ -94,7 +94,7 @@ def write_outcome(ending: Ending, summary: Summary, **entries: object) -> None:
         finished=now(),
         seconds=summary.seconds,
         epochs=summary.epochs,
-        best_epoch=summary.best_epoch,
+        best_epoch=summary.best_epoch or None,
         best_score=finite_number(summary.best_score),
         stopped=summary.stopped,
         train=finite(summary.train),

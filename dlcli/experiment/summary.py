@@ -54,7 +54,7 @@ class MemberSummary:
         return {
             "identity": self.identity,
             "epochs": self.epochs,
-            "best_epoch": self.best_epoch,
+            "best_epoch": self.best_epoch or None,
             "selected_epoch": self.selected_epoch,
             "best_score": finite_number(self.best_score),
             "seconds": round(self.seconds, 3),
@@ -138,7 +138,7 @@ class Summary:
         return {
             "run": str(self.run),
             "status": self.status,
-            "best_epoch": self.best_epoch,
+            "best_epoch": self.best_epoch or None,
             "epochs": self.epochs,
             "seconds": round(self.seconds, 3),
             "monitor": self.monitor,

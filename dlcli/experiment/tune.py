@@ -85,6 +85,8 @@ def tune(
     plugins = plugins or load_plugins()
     if kfold is True:
         kfold = _recipe_folds(recipe, overrides, plugins)
+    if method is not None and _is_recipes_method(method, recipe, overrides, plugins):
+        method = None  # the recipe names it too, with parameters of its own
     flags = {
         "tune.trials": trials,
         "tune.time_minutes": None if minutes is None else float(minutes),
@@ -144,6 +146,13 @@ def show_space(
     found = load_recipe(recipe if isinstance(recipe, Mapping) else Path(recipe), plugins.registry, overrides)
     checked_section(found)
     return draw(read_space(found, plugins.registry), found.seed, count)
+
+
+def _is_recipes_method(
+    name: str, recipe: str | Path | Mapping[str, Any], overrides: Sequence[str], plugins: Plugins
+) -> bool:
+    found = load_recipe(recipe if isinstance(recipe, Mapping) else Path(recipe), plugins.registry, overrides)
+    return found.tune is not None and name in (found.tune.method.name, plugins.registry.label(found.tune.method))
 
 
 def _recipe_folds(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str], plugins: Plugins) -> int:

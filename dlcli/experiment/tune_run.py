@@ -31,6 +31,7 @@ from dlcli.search.claims import FileClock
 from dlcli.search.heart import Heart
 from dlcli.search.joining import extend
 from dlcli.search.search_file import SearchFile, SearchPlan
+from dlcli.search.stages import stage_epochs
 from dlcli.training.device import choose_device
 
 MAY_CHANGE = ("tune.trials:", "tune.time_minutes:", "tune.keep:", "train.device:", "data.path:")
@@ -98,6 +99,10 @@ def ready(source: str | Path | Mapping[str, Any], overrides: Sequence[str | Over
         made = recipe_folds(settled, dataset, folds) if folds else ()
         rounds = rounds_of(dataset, made)
         check_architecture(make_member(settled, dataset, "", rounds[0].training, rounds[0].validation))
+    stages = stage_epochs(settled.train.epochs, tune.stages)
+    if tune.trials < len(stages):
+        what = f"{tune.trials} trials are too few for {len(stages)} stages, which share them"
+        raise RecipeError([Problem("", "tune.trials", f"{what}; give more trials, or fewer stages")])
     monitor = settled.train.monitor
     if monitor == "train_loss":
         if folds is None:

@@ -86,6 +86,16 @@ class TuneOutcome:
     go_on: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def run(self) -> Path:
+        """The run directory."""
+        return self.search.run
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The best finished trial; None where there is none."""
+        return self.search.best
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints: counts, the best ten trials, why others failed, and the rest of the summary."""
         search = self.search

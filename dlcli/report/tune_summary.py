@@ -17,6 +17,8 @@ from dlcli.report.tune_view import TrialRow, ranked
 
 STYLES = {"finished": "green", "interrupted": "yellow", "failed": "red"}
 BAR_WIDTH = 30
+FEW_TRIALS = 20
+"""Finished trials below which importances are a hint at most."""
 SHOWN_REASONS = 5
 
 
@@ -41,7 +43,7 @@ def tune_summary_view(outcome: TuneOutcome) -> RenderableType:
     if best:
         parts += ["", *_importances(outcome)]
     if comparison := comparison_table(outcome):
-        parts += ["", comparison]
+        parts += ["", comparison, *_verdict(outcome)]
     for border in outcome.borders:
         parts += ["", *_border(border)]
     commands = next_commands(outcome)
@@ -120,6 +122,26 @@ def _best(outcome: TuneOutcome, row: TrialRow) -> RenderableType:
     return Group(line("best", f"trial {row.number}, {search.monitor} {score_text(row.score, row.spread)}{over}"), grid)
 
 
+def _judged(outcome: TuneOutcome) -> str:
+    """From how many trials the importances come: few say little."""
+    finished = len(ranked(outcome.search.trials, outcome.search.direction))
+    return f"{count_of(finished, 'finished trial')}{', so a hint at most' if finished < FEW_TRIALS else ''}"
+
+
+def _verdict(outcome: TuneOutcome) -> list[RenderableType]:
+    """Say so where the search found nothing better than the recipe as it was."""
+    tuned, untuned = outcome.tuned, outcome.untuned
+    if tuned is None or untuned is None or tuned.score is None or untuned.score is None:
+        return []
+    sign = 1.0 if outcome.search.direction == "min" else -1.0
+    if sign * tuned.score < sign * untuned.score:
+        return []
+    return [
+        "",
+        Text("The recipe as it was is no worse than the best setting: keep it, or search longer.", style="bold yellow"),
+    ]
+
+
 def _telling_keys(outcome: TuneOutcome) -> list[str]:
     """The tuned keys, the important ones first, so that a narrow terminal leaves out the others."""
     space = outcome.search.space
@@ -138,7 +160,7 @@ def _importances(outcome: TuneOutcome) -> list[RenderableType]:
     for key, share in outcome.importances.items():
         width = bar(share / largest if largest > 0 else 0.0, BAR_WIDTH)
         grid.add_row(Text(names.get(key, key)), f"{share:.0%}", Text(width, style="cyan"))
-    parts: list[RenderableType] = [Text("what matters (PED-ANOVA)", style="bold"), grid]
+    parts: list[RenderableType] = [Text(f"what matters (PED-ANOVA, {_judged(outcome)})", style="bold"), grid]
     if outcome.importances_left_out:
         reasons = _grouped({names.get(key, key): reason for key, reason in outcome.importances_left_out.items()})
         parts += [Text(f"left out: {', '.join(keys)} ({reason})", style="dim") for reason, keys in reasons.items()]

@@ -8,13 +8,15 @@ from dlcli.contracts.history import Direction
 from dlcli.contracts.search import Choice, Distribution, Normal, Setting, Space, Uniform, Value, keys_in_order
 
 SHARE = 5
-"""One in so many of the finished trials counts as best, but two at least."""
+"""One in so many of the finished trials counts as best."""
+FEWEST = 4
+"""But at least so many, where there are: two that happen to agree in a key would cut the rest of it off."""
 MARGIN = 0.1
 """A range is widened by this share of its span at each end; what has no span keeps this share of the range."""
 
 
 def narrow(space: Space, finished: Sequence[tuple[Setting, float]], direction: Direction) -> dict[str, Distribution]:
-    """Narrow every key to where the best fifth of the finished trials had it.
+    """Narrow every key to where the best fifth of the finished trials had it, at least four of them.
 
     A range becomes their span, widened by a tenth of it at each end, of a log range in the logarithm, and clipped to
     the old range; whole numbers are rounded outwards. Where they agree, a tenth of the old range around their value
@@ -32,7 +34,7 @@ def narrow(space: Space, finished: Sequence[tuple[Setting, float]], direction: D
     if len(finished) < 2:
         return dict(space)
     ranked = sorted(finished, key=lambda each: each[1], reverse=direction == "max")
-    best = [setting for setting, _ in ranked[: max(2, math.ceil(len(ranked) / SHARE))]]
+    best = [setting for setting, _ in ranked[: max(FEWEST, math.ceil(len(ranked) / SHARE))]]
     narrowed: dict[str, Distribution] = {}
     for key in keys_in_order(space):
         distribution = space[key]

@@ -63,6 +63,6 @@ def _checked(outcome: TrialOutcome) -> TrialOutcome:
     if outcome.failed:
         return replace(outcome, score=None)
     if outcome.pruned:
-        reason = outcome.reason or f"in the worse half after {outcome.epochs} epochs"
+        reason = outcome.reason or f"in the worse half after epoch {outcome.epochs}"
         return replace(outcome, score=outcome.score if finite else None, reason=reason)
     return outcome if finite else replace(outcome, score=None, reason=f"its score is {outcome.score}")

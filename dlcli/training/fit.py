@@ -189,6 +189,6 @@ def worse_half(progresses: Sequence[Progress], rung: int) -> dict[str, str]:
     ranked = sorted(taking_part, key=lambda p: scores[p.member.identity])
     leaving = ranked[len(ranked) - len(ranked) // 2 :]
     return {
-        p.member.identity: f"among the worse half of {len(ranked)} after {rung} epochs, by {p.member.monitor}"
+        p.member.identity: f"among the worse half of {len(ranked)} after epoch {rung}, by {p.member.monitor}"
         for p in leaving
     }

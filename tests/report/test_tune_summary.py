@@ -1,9 +1,11 @@
+import io
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from dlcli.report.tune_outcome import BorderWarning, ModelScores, TuneOutcome
 from dlcli.report.tune_summary import tune_summary_view
@@ -67,7 +69,7 @@ def test_the_whole(lines):
         "",
         "failed   trials 3, 4: the loss is NaN",
         "",
-        "what matters (PED-ANOVA)",
+        "what matters (PED-ANOVA, 2 finished trials, so a hint at most)",
         "dropout  75%  ██████████████████████████████",
         "lr       25%  ██████████",
         "left out: hidden (it can have one value only)",
@@ -143,3 +145,12 @@ def test_json():
 def test_json_of_nothing():
     found = TuneOutcome(replace(SEARCH, trials=()), "interrupted").as_json()
     assert (found["best"], found["top"], found["tuned"], found["best_recipe"]) == (None, [], None, None)
+
+
+@pytest.mark.parametrize(("direction", "warned"), [("min", True), ("max", False)])
+def test_a_search_that_found_nothing_better_says_so(direction, warned):
+    search = TuneView(Path("runs/a/0001"), "a", "val_loss", direction, {}, [TrialRow(0, "finished", {}, 0.7)])
+    outcome = TuneOutcome(search, "finished", tuned=ModelScores(0.7), untuned=ModelScores(0.6))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(tune_summary_view(outcome))
+    assert ("no worse than the best setting: keep it" in console.export_text()) is warned

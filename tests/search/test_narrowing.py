@@ -28,7 +28,7 @@ def test_the_narrowed_space_lies_in_the_old_one_and_holds_the_best_fifth(scores,
     trials = finished(scores)
     narrowed = narrow(SPACE, trials, direction)
     assert list(narrowed) == [key for key in SPACE if key in narrowed]
-    count = max(2, math.ceil(len(scores) / 5))
+    count = max(4, math.ceil(len(scores) / 5))
     best = sorted(trials, key=lambda each: each[1], reverse=direction == "max")[:count]
     for setting, _ in best:
         assert all(narrowed[key].contains(value) for key, value in setting.items())
@@ -42,18 +42,25 @@ def settings_of(key, values):
 
 
 def test_a_range_is_the_span_of_the_best_fifth_widened_by_a_tenth():
-    values = [0.2, 0.3, *([0.5] * 8)]
+    values = [0.2, 0.3, 0.25, 0.28, *([0.5] * 16)]
     assert narrow({"k": Uniform(0.0, 1.0)}, settings_of("k", values), "min")["k"].low == pytest.approx(0.19)
     assert narrow({"k": Uniform(0.0, 1.0)}, settings_of("k", values), "min")["k"].high == pytest.approx(0.31)
-    log = narrow({"k": Uniform(1e-6, 1.0, log=True)}, settings_of("k", [1e-4, 1e-2, *([1.0] * 8)]), "min")["k"]
+    log = narrow({"k": Uniform(1e-6, 1.0, log=True)}, settings_of("k", [1e-4, 1e-2, 1e-3, 1e-3, *([1.0] * 16)]), "min")[
+        "k"
+    ]
     assert (log.low, log.high) == (pytest.approx(10**-4.2), pytest.approx(10**-1.8))
     assert log.log
 
 
-def test_three_of_eleven_are_the_best_fifth_and_the_largest_are_where_larger_is_better():
-    values = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+def test_five_of_21_are_the_best_fifth_and_the_largest_are_where_larger_is_better():
+    values = [place / 20 for place in range(21)]
     narrowed = narrow({"k": Uniform(0.0, 1.0)}, settings_of("k", values), "max")["k"]
     assert (narrowed.low, narrowed.high) == (pytest.approx(0.78), 1.0)
+
+
+def test_two_that_agree_do_not_cut_off_the_rest():
+    narrowed = narrow({"k": Uniform(0.0, 1.0)}, settings_of("k", [0.5, 0.5, 0.1, 0.9, *([1.0] * 6)]), "min")["k"]
+    assert (narrowed.low, narrowed.high) == (pytest.approx(0.02), pytest.approx(0.98))
 
 
 def test_whole_numbers_are_rounded_outwards_and_clipped():

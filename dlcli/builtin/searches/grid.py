@@ -1,6 +1,7 @@
 """The search `grid`."""
 
 import itertools
+import random
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -16,18 +17,23 @@ from dlcli import (
     Space,
     Uniform,
     Value,
+    derive,
     keys_in_order,
     written,
 )
 
+SHUFFLED = 100_000
+"""Combinations up to which a grid is shuffled."""
+
 
 class Grid(Search):
-    """Every combination of `points` values a range and all values of the choices, in one fixed order.
+    """Every combination of `points` values a range and all values of the choices, shuffled by the seed.
 
     The points of a range include both its ends and are equally far apart, of a log range in the logarithm; whole
     numbers are rounded, and equal ones counted once. A normal distribution gives its quantiles (i + ½) / `points`. A
-    key whose condition does not hold multiplies nothing. The last key of the space changes fastest, and trial k gets
-    the k-th combination, or the first that nobody has; the search ends when each has been tried.
+    key whose condition does not hold multiplies nothing. Trial k gets the k-th combination, or the first that nobody
+    has; the search ends when each has been tried. Shuffled, so that fewer trials than combinations still try every
+    part of each range; a grid of more than 100 000 goes from corner to corner instead, the last key fastest.
 
     Args:
         points: Points of each range, ≥ 1; 1 means the middle of it.
@@ -41,7 +47,12 @@ class Grid(Search):
         self, space: Space, direction: Direction, seed: int, previous: Sequence[tuple[Setting, float]] = ()
     ) -> Searcher:
         """Start the search; earlier results are of no use to it."""
-        return _GridSearcher(combinations(space, self.points))
+        found = combinations(space, self.points)
+        first = list(itertools.islice(found, SHUFFLED + 1))
+        if len(first) > SHUFFLED:
+            return _GridSearcher(itertools.chain(first, found))
+        random.Random(derive(seed, "grid")).shuffle(first)
+        return _GridSearcher(iter(first))
 
 
 def values_of(distribution: Distribution, points: int) -> list[Value]:
