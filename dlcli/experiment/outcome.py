@@ -75,9 +75,9 @@ def close_plain(ending: Ending, result: Result | None) -> Summary:
         val=figures.get("val"),
         test=figures.get("test"),
         notes=ending.notes,
+        selected_epoch=result.selected_epoch if result else 0,
     )
-    selected = result.selected_epoch if result else 0
-    write_outcome(ending, summary, selected_epoch=selected, trained_on=prepared.trained_on)
+    write_outcome(ending, summary, selected_epoch=summary.selected_epoch, trained_on=prepared.trained_on)
     return summary
 
 

@@ -116,6 +116,7 @@ class Summary:
         test: Likewise over the test rows; None where there are none, or the run is not finished.
         notes: What the user should know.
         population: What came of each of several members; None for a plain run.
+        selected_epoch: The epoch that a plain run's model is from; 0 where no epoch was finished.
     """
 
     run: Path
@@ -132,6 +133,7 @@ class Summary:
     test: Figures | None
     notes: tuple[str, ...] = ()
     population: PopulationSummary | None = None
+    selected_epoch: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -139,6 +141,7 @@ class Summary:
             "run": str(self.run),
             "status": self.status,
             "best_epoch": self.best_epoch or None,
+            "selected_epoch": self.selected_epoch or None,
             "epochs": self.epochs,
             "seconds": round(self.seconds, 3),
             "monitor": self.monitor,

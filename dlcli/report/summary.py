@@ -34,6 +34,8 @@ def summary_view(summary: "Summary") -> RenderableType:
         parts.append(line("stopped", summary.stopped))
     if summary.best_epoch:
         parts.append(line("best", f"epoch {summary.best_epoch}, {summary.monitor} {number(summary.best_score)}"))
+    if summary.selected_epoch not in (0, summary.best_epoch):
+        parts.append(line("model", f"of epoch {summary.selected_epoch}, the last"))
     if several:
         parts.append(population_view(summary))
     elif figures := splits_table({"train": summary.train, "val": summary.val, "test": summary.test}):

@@ -330,3 +330,25 @@ def test_the_health_of_plugins(text):
         "        loading it imports torch, and every command pays for that: import them where they are used",
         "        relu cannot be loaded",
     ]
+
+
+def test_a_model_of_the_last_epoch_is_not_passed_off_as_the_best_one(text):
+    last = Summary(
+        run=Path("runs/a/0001"),
+        name="a",
+        status="finished",
+        best_epoch=12,
+        epochs=13,
+        seconds=1.0,
+        monitor="train_loss",
+        best_score=0.1,
+        stopped=None,
+        train=None,
+        val=None,
+        test=None,
+        selected_epoch=13,
+    )
+    shown = text(summary_view(last), 100)
+    assert "best     epoch 12, train_loss 0.1000" in shown
+    assert "model    of epoch 13, the last" in shown
+    assert "model " not in text(summary_view(dataclasses.replace(last, selected_epoch=12)), 100)
