@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 
 class TreeParzen(Search):
-    """Tree-structured Parzen estimator: models where good settings lie and where the others do. Optuna's.
+    """Tree-structured Parzen estimator: models where good settings lie and where the others do. Optuna's, multivariate.
 
     The first trials are those of `random`. Those that run count as bad, so that settings asked for together differ.
-    Keys are modelled one by one, conditional ones where they are active: within the few dozen trials that a search of
-    networks has, that found at least as good settings as one model of all keys.
+    Conditional keys are modelled one by one.
 
     Args:
         start_trials: Random trials before the model is asked, ≥ 1.
@@ -39,4 +38,4 @@ class TreeParzen(Search):
 def _sampler(seed: int) -> "BaseSampler":
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
+    return TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
