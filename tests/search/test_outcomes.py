@@ -47,7 +47,7 @@ def test_pruned_and_failed_trials_are_not_raced(state):
     ]
     result = recorded(state, outcomes)
     assert result.leaving == {}
-    assert result.outcomes[0].reason == "in the worse half after 3 epochs"
+    assert result.outcomes[0].reason == "in the worse half after epoch 3"
 
 
 @pytest.mark.parametrize("score", [None, math.nan, math.inf])
