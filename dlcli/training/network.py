@@ -23,7 +23,8 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
         The network in training mode.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(member.seed, "init"))
+        # Initial values are drawn on the CPU; torch.manual_seed would seed every kind of device besides.
+        torch.default_generator.manual_seed(derive(member.seed, "init"))
         network = replace_dropout(member.architecture.build(member.io))
     parameters = dict(network.named_parameters())
     if member.initializer is not None:
