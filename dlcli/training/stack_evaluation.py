@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.batch import Batch, StackedRows
-from dlcli.contracts.component import Component
 from dlcli.contracts.member import Member
 from dlcli.contracts.metric import Statistics
 from dlcli.training.capture import capture
-from dlcli.training.evaluation import Figures, forward, statistics_of
+from dlcli.training.evaluation import Figures, statistics_of
 from dlcli.training.objective import weighted_sum
+from dlcli.training.stack_objective import outputs_with, stacked_numbers
 from dlcli.training.stacked_network import StackedNetwork, why_not
 from dlcli.training.tensor_tables import flatten, unflatten
 
@@ -36,9 +36,9 @@ class StackEvaluation:
 
     def bind(self, members: Sequence[Member]) -> None:
         """Go on with these members, whose tensors the network now holds."""
-        device = next(iter(self._network.parameters.values())).device
+        parameter = next(iter(self._network.parameters.values()))
         self._count = len(members)
-        self._loss = _stacked([member.loss for member in members], device)
+        self._loss = stacked_numbers([member.loss for member in members], parameter.device, parameter.dtype)
 
     def __call__(self, rows: StackedRows) -> list[dict[str, float]]:
         """Evaluate.
@@ -108,13 +108,7 @@ class StackEvaluation:
         self, tensors: dict[str, Tensor], numbers: Numbers, batch: Batch, names: dict[str, list[str]]
     ) -> tuple[Tensor, ...]:
         """Return one member's Σ w·ℓ, Σ w, outputs, and the statistics of its metrics, whose names it notes."""
-        from torch.func import functional_call
-
-        def call(*arguments: Tensor, **extra: object) -> Tensor:
-            output: Tensor = functional_call(self._network.base, tensors, arguments, extra)
-            return output
-
-        output = forward(call, batch.inputs, batch)
+        output = outputs_with(self._network.base, tensors, batch, batch.inputs, {})
         total, weight = weighted_sum(self._first.loss.with_per_member(numbers), output, batch.target, batch)
         if not self._together:
             return total, weight, output
@@ -122,11 +116,6 @@ class StackEvaluation:
         names["statistics"] = [f"{name}/{key}" for name, table in statistics.items() for key in table]
         # Outputs are not wanted then; a member's first is as good as any, and small.
         return total, weight, output[:1], *(t for table in statistics.values() for t in table.values())
-
-
-def _stacked(components: Sequence[Component], device: torch.device) -> Numbers:
-    each = [component.per_member() for component in components]
-    return {path: torch.tensor([numbers[path] for numbers in each], device=device) for path in each[0]}
 
 
 def _tables(names: Sequence[str], tensors: Sequence[Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -72,8 +72,7 @@ class StackObjective:
         """
 
         def stacked(components: Sequence[Component]) -> dict[str, Tensor]:
-            each = [component.per_member() for component in components]
-            return {path: torch.tensor([n[path] for n in each], device=device, dtype=dtype) for path in each[0]}
+            return stacked_numbers(components, device, dtype)
 
         regularizers = zip(*(member.regularizers for member in members), strict=True)
         return {
@@ -100,7 +99,7 @@ class StackObjective:
         if own.bits is not None:
             set_sources(active_dropouts(network), self.masks.replay(own.bits))
         parameters = {**own.parameters, **own.fixed}
-        call = partial(_outputs, network, {**parameters, **own.buffers}, own.batch)
+        call = partial(outputs_with, network, {**parameters, **own.buffers}, own.batch)
         drawn = dict(zip(self.regularization.drawing, own.noises, strict=bool(own.noises)))
         loss = self._first.loss.with_per_member(own.numbers["loss"])
         return self.regularization.objective(self.regularizers(own.numbers), loss, parameters, call, own.batch, drawn)
@@ -130,7 +129,13 @@ class StackObjective:
             set_sources(active_dropouts(network), None)
 
 
-def _outputs(
+def stacked_numbers(components: Sequence[Component], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the per-member numbers of the members' components by dotted path, (M,) each."""
+    each = [component.per_member() for component in components]
+    return {path: torch.tensor([numbers[path] for numbers in each], device=device, dtype=dtype) for path in each[0]}
+
+
+def outputs_with(
     network: nn.Module,
     tensors: Mapping[str, Tensor],
     batch: Batch,
