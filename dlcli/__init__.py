@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from dlcli.contracts.ensemble import KeptStates as KeptStates
     from dlcli.contracts.ensemble import MemberResult as MemberResult
     from dlcli.contracts.ensemble import MemberSpecification as MemberSpecification
+    from dlcli.contracts.ensemble import Outcome as Outcome
+    from dlcli.contracts.ensemble import Plan as Plan
     from dlcli.contracts.ensemble import SingleMember as SingleMember
+    from dlcli.contracts.ensemble import Unseen as Unseen
     from dlcli.contracts.exporter import Exporter as Exporter
     from dlcli.contracts.field import Field as Field
     from dlcli.contracts.field import InputOutput as InputOutput
+    from dlcli.contracts.folds import Fold as Fold
     from dlcli.contracts.folds import Folds as Folds
     from dlcli.contracts.history import Direction as Direction
     from dlcli.contracts.history import EpochRecord as EpochRecord
@@ -72,6 +76,8 @@ if TYPE_CHECKING:
     from dlcli.experiment.tune import tune as tune
     from dlcli.hookspecs import hookimpl as hookimpl
     from dlcli.layers.block import AffineBlock as AffineBlock
+    from dlcli.layers.combining import MeanOfMembers as MeanOfMembers
+    from dlcli.layers.combining import outputs_from as outputs_from
     from dlcli.layers.dropout import Dropout as Dropout
     from dlcli.plugins import Plugins as Plugins
     from dlcli.plugins import load_plugins as load_plugins
@@ -92,11 +98,14 @@ _WHERE = {
         "KeptStates",
         "MemberResult",
         "MemberSpecification",
+        "Outcome",
+        "Plan",
         "SingleMember",
+        "Unseen",
     ),
     "contracts.exporter": ("Exporter",),
     "contracts.field": ("Field", "InputOutput"),
-    "contracts.folds": ("Folds",),
+    "contracts.folds": ("Fold", "Folds"),
     "contracts.history": ("Direction", "EpochRecord", "History"),
     "contracts.importer": ("Importer",),
     "contracts.initializer": ("Initializer",),
@@ -136,6 +145,7 @@ _WHERE = {
     "experiment.tune": ("tune",),
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
+    "layers.combining": ("MeanOfMembers", "outputs_from"),
     "layers.dropout": ("Dropout",),
     "plugins": ("Plugins", "load_plugins"),
     "registry": ("Registrar", "Registry"),
