@@ -27,6 +27,7 @@ class MeanOfMembers(nn.Module):
     def __init__(self, task: Task, weights: Tensor | None = None) -> None:
         super().__init__()
         self.task = task
+        self.weights: Tensor | None
         self.register_buffer("weights", None if weights is None else weights.double() / weights.double().sum())
 
     def forward(self, outputs: Tensor) -> Tensor:
@@ -42,10 +43,9 @@ class MeanOfMembers(nn.Module):
         return _clamped(yes).log() - _clamped(no).log()
 
     def _mean(self, values: Tensor) -> Tensor:
-        weights: Tensor | None = self.weights
-        if weights is None:
+        if self.weights is None:
             return values.mean(dim=0)
-        return torch.tensordot(weights.to(values.dtype), values, dims=([0], [0]))
+        return torch.tensordot(self.weights.to(values.dtype), values, dims=([0], [0]))
 
 
 def outputs_from(probabilities: Tensor, task: Task) -> Tensor:
