@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import PluginError as PluginError
     from dlcli.experiment.build import build as build
+    from dlcli.experiment.ensemble import ensemble as ensemble
     from dlcli.experiment.evaluate import evaluate as evaluate
     from dlcli.experiment.load import load as load
     from dlcli.experiment.train import train as train
@@ -139,6 +140,7 @@ _WHERE = {
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
     "errors": ("DlcliError", "PluginError"),
     "experiment.build": ("build",),
+    "experiment.ensemble": ("ensemble",),
     "experiment.evaluate": ("evaluate",),
     "experiment.load": ("load",),
     "experiment.train": ("train",),

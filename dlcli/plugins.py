@@ -27,7 +27,9 @@ BUILTIN = tuple(
         "regularizers",
         "optimizers",
         "schedules",
+        "averagers",
         "searches",
+        "ensembles",
         "observers",
     )
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="Component")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two"}}
+PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two", "median_vote"}}
 """Names that packages known to us would bring, for the error that misses them."""
 
 

@@ -11,6 +11,7 @@ from dlcli.cli import (
     build,
     data_check,
     data_show,
+    ensemble,
     evaluate,
     init,
     plugins_doctor,
@@ -40,6 +41,7 @@ def make_app() -> typer.Typer:
     app.command("build")(build.build)
     app.command("train")(train.train)
     app.command("tune")(tune.tune)
+    app.command("ensemble")(ensemble.ensemble)
     app.command("evaluate")(evaluate.evaluate)
     app.command("runs")(runs.runs)
     app.command("schema")(schema.schema)

@@ -36,6 +36,18 @@ def run_names(incomplete: str) -> list[str]:
     return _beginning([*names, *map(str, directories)], incomplete)
 
 
+def recipes_and_runs(incomplete: str) -> list[str]:
+    """Return recipes and runs."""
+    return [*recipes(incomplete), *run_names(incomplete)]
+
+
+def strategies(incomplete: str) -> list[str]:
+    """Return the names of ensembling strategies."""
+    from dlcli.plugins import load_plugins
+
+    return _beginning(sorted({entry.name for entry in load_plugins().registry.entries("ensemble")}), incomplete)
+
+
 def component_names(incomplete: str) -> list[tuple[str, str]]:
     """Return the names of all components, each with its kind."""
     from dlcli.plugins import load_plugins

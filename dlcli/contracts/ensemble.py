@@ -220,6 +220,15 @@ class Context(Protocol):
         """Return the monitored value of outputs for rows."""
         ...
 
+    def score_of_weights(self, state: Mapping[str, Tensor], like: str) -> float:
+        """Return the monitored value on validation rows of a network with other weights.
+
+        Args:
+            state: Its `state_dict`; batch normalization is re-estimated on training rows.
+            like: A member that is built and preprocessed as the network is.
+        """
+        ...
+
     def generator(self, purpose: str) -> torch.Generator:
         """Return the strategy's own random stream for a purpose, on the CPU."""
         ...
@@ -242,7 +251,9 @@ class Ensemble(Component):
     Class attributes: `counts`, what `ensemble.members` counts, such as `networks`, None where it counts nothing;
     `takes`, whether members are trained, given by other runs, or either; `extends`, whether more members may be added
     to a finished run, which asks for the same members as before and then for more; `tasks`, those that it can do;
-    `needs_validation`, whether it must have validation rows.
+    `needs_validation`, whether it must have validation rows; `expands_checkpoints`, whether a single run that is given
+    stands for the checkpoints that it kept; `answers_alone`, whether each member answers the task by itself, so that
+    members can be compared, which rounds that only correct those before them cannot.
     """
 
     kind: ClassVar[str] = "ensemble"
@@ -251,6 +262,8 @@ class Ensemble(Component):
     extends: ClassVar[bool] = False
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     needs_validation: ClassVar[bool] = False
+    expands_checkpoints: ClassVar[bool] = False
+    answers_alone: ClassVar[bool] = True
 
     @abstractmethod
     def plan(self, context: Context) -> Plan:

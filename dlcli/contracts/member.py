@@ -28,7 +28,7 @@ class Keep:
 
     Args:
         best: How many of the best epochs, ≥ 0.
-        last: How many of the last epochs, ≥ 1: resuming needs one.
+        last: How many of the last epochs, ≥ 1; resuming goes on from the latest of them.
         every_epochs: Also every so many epochs; 0 for none.
     """
 
@@ -56,14 +56,15 @@ class Member:
         validation_rows: Rows that decide the best epoch and stopping; None where there are none.
         regularizers: In the order of the recipe.
         metrics: Figures over the validation rows, by name.
-        averager: Keeps an average of the parameters.
+        averager: Keeps an average of the parameters, which is then what is validated, selected and kept.
         initializer: Refills the weights after `build`.
         initial_state: State to start from instead, by name as in the network's `state_dict`; may be partial.
         frozen: Names of parameters that are not trained.
         preprocessing: Fitted on the member's training rows.
         row_weights: Weight of every row of the dataset in the loss (N,); None where all are 1.
-        replacement_inputs: Tensors that stand for input fields, over the same rows.
-        replacement_target: Tensor that stands for the target, over the same rows.
+        fed: Tensors of input fields of `io` that the dataset does not have, by name, over the same rows.
+        training_loss: Another loss to train with; figures are by `loss`.
+        training_target: Tensor that stands for the target while training, over the same rows.
         offset: Per row, added to the outputs before the loss and the metrics (N, O).
         input_columns: For an input field: the columns that this member sees.
         drop_last: Whether a short last batch is left out instead of filled.
@@ -93,8 +94,9 @@ class Member:
     frozen: frozenset[str] = frozenset()
     preprocessing: Preprocessing = field(default_factory=dict)
     row_weights: Tensor | None = None
-    replacement_inputs: Mapping[str, Tensor] = field(default_factory=dict)
-    replacement_target: Tensor | None = None
+    fed: Mapping[str, Tensor] = field(default_factory=dict)
+    training_loss: Loss | None = None
+    training_target: Tensor | None = None
     offset: Tensor | None = None
     input_columns: Mapping[str, Tensor] = field(default_factory=dict)
     drop_last: bool = False
@@ -102,6 +104,11 @@ class Member:
     direction: Direction = "min"
     select: Literal["best", "last"] = "best"
     keep: Keep = Keep()
+
+    @property
+    def trained_loss(self) -> Loss:
+        """What training makes small."""
+        return self.loss if self.training_loss is None else self.training_loss
 
     def horizon(self, steps_per_epoch: int) -> Horizon:
         """Return what the schedule is laid out for, with as many steps in an epoch."""

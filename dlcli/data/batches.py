@@ -65,7 +65,7 @@ class InMemoryBatches:
         """
         size = member.batch_size
         index, filler = _epoch_rows(member, epoch)
-        sources = self._sources.of(member)
+        sources = self._sources.of(member, training=True)
         weights = self._training_weights(member, sources)
         at_once = max(1, BLOCK_BYTES // (size * sources.row_bytes))
         for first in range(0, len(index), at_once):
@@ -77,7 +77,7 @@ class InMemoryBatches:
         """Yield given rows in their order; the last batch may be short.
 
         Args:
-            member: Whose preprocessing, replacements and offsets.
+            member: Whose preprocessing, fed inputs and offset.
             rows: Rows of the dataset, int64.
 
         Yields:
@@ -106,7 +106,7 @@ class InMemoryBatches:
         orders = [_epoch_rows(member, epoch) for member in members]
         index = torch.stack([rows for rows, _ in orders])
         fillers = [filler for _, filler in orders]
-        stack = self._stack(members)
+        stack = self._stack(members, training=True)
         own_weights = [
             self._training_weights(member, sources) for member, sources in zip(members, stack.each, strict=True)
         ]
@@ -129,7 +129,7 @@ class InMemoryBatches:
         """Return given rows of every member, each in their order; the last batch may be short.
 
         Args:
-            members: Whose preprocessing, replacements and offsets.
+            members: Whose preprocessing, fed inputs and offsets.
             rows: Rows of the dataset, int64, of every member.
 
         Returns:
@@ -163,8 +163,8 @@ class InMemoryBatches:
 
         return StackedRows(False, padded())
 
-    def _stack(self, members: Sequence[Member]) -> StackedSources:
-        return StackedSources([self._sources.of(member) for member in members])
+    def _stack(self, members: Sequence[Member], *, training: bool = False) -> StackedSources:
+        return StackedSources([self._sources.of(member, training=training) for member in members])
 
     def _training_weights(self, member: Member, sources: Sources) -> Tensor | None:
         if member.row_weights is None:

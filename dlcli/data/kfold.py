@@ -78,7 +78,13 @@ def cross_validation(
     Raises:
         DataError: Too few rows, rows of a class, or groups.
     """
-    rows = fold_rows(dataset)
+    return fold_rounds(dataset, fold_rows(dataset), count, seed=seed, inner=inner, stratify=stratify)
+
+
+def fold_rounds(
+    dataset: Dataset, rows: Tensor, count: int, *, seed: int, inner: float | None, stratify: bool | None = None
+) -> tuple[Fold, ...]:
+    """Make the rounds of a cross-validation over given rows, int64; the rest is as for `cross_validation`."""
     folds = make_folds(dataset, rows, count, seed=seed, stratify=stratify)
     found = []
     for number, held_out in enumerate(folds.held_out):

@@ -10,7 +10,7 @@ from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.task import probabilities
 
 
-def write_out_of_fold(path: Path, dataset: Dataset, rows: Tensor, folds: Tensor, outputs: Tensor) -> None:
+def write_out_of_fold(path: Path, dataset: Dataset, rows: Tensor, folds: Tensor | None, outputs: Tensor) -> None:
     """Write out-of-fold predictions, whole or not at all.
 
     The file has `rows` (place in the dataset's splits, laid end to end), `fold`, `outputs` (logits, or targets for
@@ -20,11 +20,13 @@ def write_out_of_fold(path: Path, dataset: Dataset, rows: Tensor, folds: Tensor,
         path: The file.
         dataset: The data.
         rows: The rows that were predicted, int64 (N,).
-        folds: Fold of each row, int64 (N,).
+        folds: Fold of each row, int64 (N,); None where there are no folds: the file then has no `fold`.
         outputs: Outputs of the fold's model (N, …, O).
     """
     task, target = dataset.task, dataset.target
-    columns = {"rows": rows, "fold": folds, "outputs": outputs, "target": dataset.tensors[target.name][rows]}
+    columns = {"rows": rows, "outputs": outputs, "target": dataset.tensors[target.name][rows]}
+    if folds is not None:
+        columns["fold"] = folds
     if task.classifies:
         columns["probabilities"] = probabilities(outputs, task)
 

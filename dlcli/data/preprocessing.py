@@ -110,6 +110,11 @@ def preprocess(fitted: Sequence[FittedPreprocessor], kind: Kind, values: Tensor)
     return _apply(fitted, values).to(network_dtype(kind))
 
 
+def columns_dimension(kind: Kind, values: Tensor) -> int:
+    """Return the dimension of preprocessed rows along which a field has columns: an image's channels, else the last."""
+    return 1 if kind == "image" else values.ndim - 1
+
+
 def input_output(dataset: Dataset, preprocessors: Sequence[Preprocessor]) -> InputOutput:
     """Return what an architecture is built for.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
 from dlcli.contracts.member import Member
-from dlcli.data.preprocessing import network_dtype, on_device, preprocess
+from dlcli.data.preprocessing import columns_dimension, network_dtype, on_device, preprocess
 
 PREPARED_BYTES = 2 * 2**30
 """Preprocessed rows kept, of all members together; a member that needs more is preprocessed batch by batch."""
@@ -76,16 +76,16 @@ class SourceRoom:
         # Beside each tensor is what it was made from, so that the identities in its key stay theirs.
         self._prepared: dict[tuple[object, ...], tuple[tuple[object, ...], Tensor]] = {}
 
-    def of(self, member: Member) -> Sources:
-        """Return the sources of a member's batches."""
+    def of(self, member: Member, *, training: bool = False) -> Sources:
+        """Return the sources of a member's batches, to train on or to be judged by."""
         fields = (*member.io.inputs, *member.io.conditions)
         row_bytes = sum(_row_bytes(field) for field in fields)
         keep = row_bytes * self._dataset.rows <= PREPARED_BYTES
         sources = tuple(self._field(field, member, keep) for field in fields)
         count = len(member.io.inputs)
         weights = self._role("weight", torch.float32)
-        replaced = member.replacement_target
-        target = self._share(self._dataset.target.name) if replaced is None else replaced.to(self._device)
+        other = member.training_target if training else None
+        target = self._share(self._dataset.target.name) if other is None else other.to(self._device)
         return Sources(
             inputs=sources[:count],
             conditions=sources[count:],
@@ -111,11 +111,11 @@ class SourceRoom:
 
     def _field(self, field: Field, member: Member, keep: bool) -> Source:
         """Return one field as the network gets it: all rows at once, or rows as they are gathered."""
-        replacement = member.replacement_inputs.get(field.name)
+        fed = member.fed.get(field.name)
         columns = member.input_columns.get(field.name)
         fitted = member.preprocessing.get(field.name, ())
-        rows = self._dataset.tensors[field.name] if replacement is None else replacement
-        if keep and replacement is None and columns is None and not fitted and rows.dtype == network_dtype(field.kind):
+        rows = self._dataset.tensors[field.name] if fed is None else fed
+        if keep and fed is None and columns is None and not fitted and rows.dtype == network_dtype(field.kind):
             return Source(self._share(field.name))
         there = on_device(fitted, self._device)
         chosen = None if columns is None else columns.to(self._device)
@@ -124,8 +124,7 @@ class SourceRoom:
             made = preprocess(there, field.kind, values)
             if chosen is None:
                 return made
-            # Columns are those of the preprocessed field: the channels of an image, else the last dimension.
-            return made.index_select(1 if field.kind == "image" else made.ndim - 1, chosen)
+            return made.index_select(columns_dimension(field.kind, made), chosen)
 
         return Source(self._prepare((rows, columns, *fitted), field, rows, finish)) if keep else Source(rows, finish)
 

@@ -1,89 +1,136 @@
 """Several models as one: members' outputs are combined into outputs that read as a member's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task, probabilities
 from dlcli.experiment.model import Model, ModelDescription
 
-LEAST = 1e-7
-"""Probabilities are kept this far from 0 and 1, so that no output is infinite."""
+Groups = tuple[tuple[str, ...], ...]
+"""Groups of members: each group's answers are the mean of its members'."""
 
 
-class MeanCombiner(nn.Module):
-    """The mean of members' probabilities, as outputs; the mean of their outputs for regression.
+@dataclass(frozen=True)
+class Wiring:
+    """Whose outputs go where.
 
     Args:
-        task: How outputs are read.
-
-    Shape:
-        Members' outputs (M, B, …, O) in; out come (B, …, O): log-probabilities for multiclass, log-odds for binary and
-        multilabel, targets for regression. Probabilities are clamped to [1e-7, 1 − 1e-7].
+        members: Whose outputs the combiner gets, in order.
+        fed: For members that are fed: by name of the further input the groups whose answers it is made of.
     """
 
-    def __init__(self, task: Task) -> None:
+    members: tuple[str, ...]
+    fed: Mapping[str, Mapping[str, Groups]] = field(default_factory=dict)
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """All members that are needed, each after those that feed it."""
+        found: dict[str, None] = {}
+
+        def add(identity: str) -> None:
+            for groups in self.fed.get(identity, {}).values():
+                for group in groups:
+                    for other in group:
+                        add(other)
+            found.setdefault(identity)
+
+        for identity in self.members:
+            add(identity)
+        return tuple(found)
+
+
+def answers(groups: Groups, outputs: Mapping[str, Tensor], task: Task) -> Tensor:
+    """Return what groups of members say of rows, side by side.
+
+    Args:
+        groups: Groups of identities.
+        outputs: Of each member, by identity (B, O).
+        task: How outputs are read.
+
+    Returns:
+        Mean probabilities of each group, for regression mean outputs (B, groups · O).
+    """
+    return torch.cat(
+        [torch.stack([probabilities(outputs[i], task) for i in group]).mean(dim=0) for group in groups], dim=-1
+    )
+
+
+class Tempered(nn.Module):
+    """Divides outputs by a temperature: p^(1/T), made to sum to 1 again.
+
+    Args:
+        temperature: T > 0.
+        task: A task with classes.
+
+    Shape:
+        Outputs (B, …, O) in and out.
+    """
+
+    def __init__(self, temperature: float, task: Task) -> None:
         super().__init__()
-        self.task = task
+        self.temperature, self.task = temperature, task
 
     def forward(self, outputs: Tensor) -> Tensor:
-        """Return the combined outputs."""
-        if not self.task.classifies:
-            return outputs.mean(dim=0)
-        if self.task is Task.MULTICLASS:
-            return _clamped(functional.log_softmax(outputs, dim=-1).exp().mean(dim=0)).log()
-        # From both sides, because 1 − p of a p near 1 has no digits left in float32.
-        yes, no = torch.sigmoid(outputs).mean(dim=0), torch.sigmoid(-outputs).mean(dim=0)
-        return _clamped(yes).log() - _clamped(no).log()
-
-
-def _clamped(values: Tensor) -> Tensor:
-    return values.clamp(LEAST, 1 - LEAST)
-
-
-Combine = Callable[[Task, Mapping[str, Any], Mapping[str, Tensor]], nn.Module]
-"""Builds a combiner from the task, JSON-ready settings and tensors, at once and at every later load."""
-
-
-def _mean(task: Task, settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> nn.Module:
-    return MeanCombiner(task)
-
-
-COMBINERS: dict[str, Combine] = {"mean": _mean}
-"""Combiners by the permanent name that model files have."""
+        """Return the outputs, read as before."""
+        divided = outputs / self.temperature
+        return torch.log_softmax(divided, dim=-1) if self.task is Task.MULTICLASS else divided
 
 
 class CombinedModel(nn.Module):
-    """Several trained networks from raw field tensors to one output; in eval mode.
+    """Several trained models from raw field tensors to one output; in eval mode.
 
     Args:
-        members: By identity, in the order in which the combiner gets their outputs.
+        parts: All members by identity: networks, or combinations themselves.
         combiner: From outputs (M, B, …, O) to outputs (B, …, O).
+        wiring: Whose outputs go where.
+        temperature: What outputs are divided by; None for none.
+        comparable: Whether each member answers the task by itself.
 
     Shape:
         As `Model`.
     """
 
-    def __init__(self, members: Mapping[str, Model], combiner: nn.Module) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, "Model | CombinedModel"],
+        combiner: nn.Module,
+        wiring: Wiring,
+        temperature: float | None = None,
+        comparable: bool = True,
+    ) -> None:
         super().__init__()
-        self.identities = tuple(members)
-        self.members = nn.ModuleList(members.values())
+        self.wiring = wiring
+        self.comparable = comparable
+        self.identities = tuple(parts)
+        self.parts = nn.ModuleList(parts.values())
         self.combiner = combiner
+        self.temperature = temperature
+        self.tempered = None if temperature is None else Tempered(temperature, self.task)
         self.eval()
 
     @property
-    def models(self) -> tuple[Model, ...]:
-        """The members, in order."""
-        return tuple(member for member in self.members if isinstance(member, Model))
+    def speakers(self) -> tuple[str, ...]:
+        """Members that answer the task by themselves, whose difference means something; of a stack its base."""
+        if not self.comparable:
+            return ()
+        several = len(self.wiring.members) > 1
+        return self.wiring.members if several else tuple(i for i in self.wiring.everybody if i not in self.wiring.fed)
+
+    def part(self, identity: str) -> "Model | CombinedModel":
+        """Return a member's model."""
+        found: Model | CombinedModel = self.parts[self.identities.index(identity)]  # type: ignore[assignment]
+        return found
 
     @property
     def description(self) -> ModelDescription:
-        """The first member's description: fields, task, loss and metrics are common to all."""
-        return self.models[0].description
+        """A member's description, of one that is fed nothing: raw fields, task, loss and metrics are common to all."""
+        first = next(i for i in self.wiring.everybody if i not in self.wiring.fed)
+        return self.part(first).description
 
     @property
     def task(self) -> Task:
@@ -102,12 +149,23 @@ class CombinedModel(nn.Module):
 
     def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
         """Return combined outputs; arguments as those of `Model`."""
-        return self.combine([member(*inputs, **extra) for member in self.members])
+        outputs = self.outputs(*inputs, **extra)
+        return self.combine([outputs[identity] for identity in self.wiring.members])
+
+    def outputs(self, *inputs: Tensor, **extra: Any) -> dict[str, Tensor]:
+        """Return every member's outputs (B, …, O), by identity; arguments as those of `Model`."""
+        raw = {field.name: tensor for field, tensor in zip(self.inputs, inputs, strict=True)}
+        found: dict[str, Tensor] = {}
+        for identity in self.wiring.everybody:
+            fed = {name: answers(g, found, self.task) for name, g in self.wiring.fed.get(identity, {}).items()}
+            part = self.part(identity)
+            found[identity] = part(*({**raw, **fed}[field.name] for field in part.inputs), **extra)
+        return found
 
     def combine(self, outputs: Sequence[Tensor]) -> Tensor:
-        """Return the combination of members' outputs, one tensor a member, in order."""
+        """Return the combination of outputs, one tensor for each of the wiring's `members`, in order."""
         combined: Tensor = self.combiner(torch.stack(list(outputs)))
-        return combined
+        return combined if self.tempered is None else self.tempered(combined)
 
     def probabilities(self, *inputs: Tensor, **extra: Any) -> Tensor:
         """Return probabilities (B, O), one sigmoid column for binary; targets for regression.

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.dataset import Dataset
-from dlcli.contracts.member import Member
 from dlcli.data.batches import InMemoryBatches
 from dlcli.errors import DataError
 from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.combination import CombinedModel
-from dlcli.experiment.model import Model
 from dlcli.experiment.model_folder import AnyModel, read_model
-from dlcli.experiment.outputs import figures_of, outputs_on
+from dlcli.experiment.model_outputs import ModelOutputs
+from dlcli.experiment.outputs import figures_of
 from dlcli.experiment.prepare import read_data
 from dlcli.experiment.run_directory import RUNS
 from dlcli.experiment.split_choice import chosen_rows
+from dlcli.experiment.spread import spread_of
 from dlcli.experiment.summary import finite
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
@@ -38,6 +38,7 @@ class Evaluation:
         rows: How many rows.
         metrics: The loss and each metric of the recipe, by name.
         note: What must be known to read the figures; None where nothing need be.
+        spread: How far members differ, as `spread_of` says; None where no two do answer.
     """
 
     run: Address
@@ -46,6 +47,7 @@ class Evaluation:
     rows: int
     metrics: dict[str, float]
     note: str | None = None
+    spread: dict[str, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -56,6 +58,7 @@ class Evaluation:
             "rows": self.rows,
             "metrics": finite(self.metrics),
             "note": self.note,
+            "spread": finite(self.spread),
         }
 
 
@@ -99,41 +102,33 @@ def evaluate(
     same_data = dataset.fingerprint == facts["data"]["fingerprint"]
     rows, note = chosen_rows(address, facts, dataset, path, split, same_data=same_data)
     where = choose_device(device or recipe.train.device)
-    figures = _figures(model, dataset, rows, where, recipe)
-    return Evaluation(address, path, split, len(rows), figures, note)
+    figures, spread = _figures(model, dataset, rows, where, recipe)
+    return Evaluation(address, path, split, len(rows), figures, note, spread)
 
 
-def _figures(model: AnyModel, dataset: Dataset, rows: Tensor, device: torch.device, recipe: Recipe) -> dict[str, float]:
+def _figures(
+    model: AnyModel, dataset: Dataset, rows: Tensor, device: torch.device, recipe: Recipe
+) -> tuple[dict[str, float], dict[str, float] | None]:
+    """Return the loss and the metrics, and of several members how far they differ."""
     batches = InMemoryBatches(dataset, device)
-
-    def stand_in(single: Model) -> Member:
-        """Stands for the member that the model was, as far as batches and figures need it."""
-        return Member(
-            identity="",
-            seed=0,
-            architecture=single.description.architecture,
-            io=single.description.io,
-            loss=single.description.loss,
-            optimizer=recipe.train.optimizer,
-            schedule=recipe.train.schedule,
-            training_rows=rows,
-            epochs=1,
-            batch_size=1,
-            metrics=single.description.metrics,
-            preprocessing=single.preprocessing,
-        )
-
+    outputs_of = ModelOutputs(batches, dataset.rows, device, recipe)
     if isinstance(model, CombinedModel):
-        outputs = [outputs_on(single.network.to(device), stand_in(single), batches, rows) for single in model.models]
-        return figures_of(model.combine(outputs), stand_in(model.models[0]), batches, rows)
-    member = stand_in(model)
-    return evaluate_network(
+        each = outputs_of.of_members(model, rows)
+        with torch.no_grad():
+            combined = model.combine([each[identity] for identity in model.wiring.members])
+        member = outputs_of.judge(model, rows)
+        speakers = model.speakers
+        spread = spread_of(torch.stack([each[i] for i in speakers]), model.task) if len(speakers) > 1 else None
+        return figures_of(combined, member, batches, rows), spread
+    member = outputs_of.member(model, rows)
+    figures = evaluate_network(
         model.network.to(device),
         batches.evaluation(member, rows),
         task=model.task,
         loss=member.loss,
         metrics=member.metrics,
     )
+    return figures, None
 
 
 def _check_fields(model: AnyModel, dataset: Dataset, path: Path) -> None:

@@ -158,6 +158,7 @@ def make_member(
         validation_rows=validation_rows,
         regularizers=tuple(named.component for named in recipe.regularizers),
         metrics=metrics,
+        averager=train.averager,
         initializer=recipe.model.init,
         initial_state=initial_state,
         frozen=frozen,

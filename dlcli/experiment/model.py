@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.task import Task, probabilities
-from dlcli.data.preprocessing import network_dtype
+from dlcli.data.preprocessing import columns_dimension, network_dtype
 from dlcli.errors import DataError
 
 
@@ -31,6 +32,7 @@ class ModelDescription:
         preprocess: For each field by name, what is applied to it, in order.
         loss: The loss that it was trained with.
         metrics: The metrics of its recipe, by name.
+        columns: For an input field: the columns that the network sees after preprocessing, channels of an image.
     """
 
     architecture: Architecture
@@ -41,6 +43,7 @@ class ModelDescription:
     preprocess: Mapping[str, tuple[Preprocessor, ...]]
     loss: Loss
     metrics: Mapping[str, Metric]
+    columns: Mapping[str, tuple[int, ...]] = dataclass_field(default_factory=dict)
 
 
 class _Fitted(nn.Module):
@@ -78,6 +81,8 @@ class Model(nn.Module):
             nn.Sequential(*(_Fitted(fitted.component, fitted.state) for fitted in preprocessing.get(field.name, ())))
             for field in (*description.inputs, *description.conditions)
         )
+        for name, columns in description.columns.items():
+            self.register_buffer(f"columns_{name}", torch.tensor(columns), persistent=False)
         self.eval()
 
     @property
@@ -108,7 +113,7 @@ class Model(nn.Module):
             names = ", ".join(field.name for field in fields)
             raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(inputs) + len(conditions)}")
         ready = tuple(
-            module(tensor).to(network_dtype(field.kind))
+            self._chosen(field, module(tensor).to(network_dtype(field.kind)))
             for field, module, tensor in zip(fields, self.preprocess, (*inputs, *conditions), strict=True)
         )
         extra: dict[str, Any] = {"conditions": ready[len(inputs) :]} if conditions else {}
@@ -118,6 +123,12 @@ class Model(nn.Module):
             extra["mask"] = mask
         output: Tensor = self.network(*ready[: len(inputs)], **extra)
         return output
+
+    def _chosen(self, field: Field, values: Tensor) -> Tensor:
+        """Return the columns of a field that the network sees."""
+        if field.name not in self.description.columns:
+            return values
+        return values.index_select(columns_dimension(field.kind, values), self.get_buffer(f"columns_{field.name}"))
 
     def probabilities(self, *inputs: Tensor, **extra: Any) -> Tensor:
         """Return probabilities (B, O), one sigmoid column for binary; targets for regression.
@@ -140,16 +151,18 @@ def describe(
     preprocess: Preprocessing,
     loss: Loss,
     metrics: Mapping[str, Metric],
+    columns: Mapping[str, tuple[int, ...]] | None = None,
 ) -> ModelDescription:
-    """Gather what a model must carry besides its tensors."""
+    """Gather what a model must carry besides its tensors; its inputs are those of `io`, with their raw shapes."""
     chains = {name: tuple(fitted.component for fitted in chain) for name, chain in preprocess.items()}
     return ModelDescription(
         architecture=architecture,
         io=io,
-        inputs=dataset.by_role("input"),
+        inputs=tuple(dataset.fields.get(field.name, field) for field in io.inputs),
         conditions=dataset.by_role("condition"),
         target=dataset.target,
         preprocess=chains,
         loss=loss,
         metrics=metrics,
+        columns=columns or {},
     )

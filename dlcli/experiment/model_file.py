@@ -66,6 +66,7 @@ def model_table(description: ModelDescription, plugins: Plugins) -> dict[str, An
         "preprocess": {name: [dump(c) for c in chain] for name, chain in description.preprocess.items()},
         "loss": dump(description.loss),
         "metrics": {name: dump(metric) for name, metric in description.metrics.items()},
+        "columns": {name: list(columns) for name, columns in description.columns.items()},
     }
 
 
@@ -208,6 +209,7 @@ def read_description(table: Mapping[str, Any], path: Path, registry: Registry) -
             },
             loss=registry.component(Loss, table["loss"]),
             metrics={name: registry.component(Metric, entry) for name, entry in table["metrics"].items()},
+            columns={name: tuple(map(int, columns)) for name, columns in table["columns"].items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None

@@ -1,15 +1,17 @@
 """A model folder: all that evaluate, predict, export and ensemble need, of one network or of several combined."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from dlcli.contracts.ensemble import Ensemble
 from dlcli.contracts.preprocessor import Preprocessing
+from dlcli.contracts.task import Task
 from dlcli.errors import DataError
-from dlcli.experiment.combination import COMBINERS, CombinedModel
+from dlcli.experiment.combination import CombinedModel, Wiring
 from dlcli.experiment.model import Model, ModelDescription
 from dlcli.experiment.model_file import (
     DESCRIPTION,
@@ -26,6 +28,7 @@ from dlcli.experiment.model_file import (
     write_files,
 )
 from dlcli.plugins import Plugins
+from dlcli.registry import Registry
 from dlcli.training.checkpoint import read_tensors
 
 AnyModel = Model | CombinedModel
@@ -33,55 +36,108 @@ AnyModel = Model | CombinedModel
 
 
 @dataclass(frozen=True)
-class TrainedMember:
-    """One trained network of a combination.
+class Part:
+    """A model as the files of a folder have it, to stand in those of a combination.
 
     Args:
-        identity: Its name within the run.
+        table: A network's entries of `model.json`, or `combination` and `models` of several.
+        tensors: What `model.safetensors` holds.
+        packages: Version of each package that it needs.
+    """
+
+    table: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Combined:
+    """How the members of a combination become one output.
+
+    Args:
+        strategy: Whose combiner it is.
+        task: How outputs are read.
+        wiring: Whose outputs go where.
+        settings: The combiner's JSON-ready settings.
+        state: The combiner's tensors.
+        temperature: What outputs are divided by; None for none.
+    """
+
+    strategy: Ensemble
+    task: Task
+    wiring: Wiring
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+    temperature: float | None = None
+
+
+def trained_part(
+    description: ModelDescription, state: Mapping[str, Tensor], preprocessing: Preprocessing, plugins: Plugins
+) -> Part:
+    """Return a trained network as a part of a combination.
+
+    Args:
         description: What it is.
         state: The network's `state_dict`, on the CPU.
         preprocessing: What is applied to each field before it.
+        plugins: Names and versions of the packages that it needs.
     """
-
-    identity: str
-    description: ModelDescription
-    state: Mapping[str, Tensor]
-    preprocessing: Preprocessing = field(default_factory=dict)
+    needed = packages(components_of(description), plugins)
+    return Part(model_table(description, plugins), model_tensors(state, preprocessing), needed)
 
 
-def write_combination(
-    folder: Path,
-    members: Sequence[TrainedMember],
-    plugins: Plugins,
-    *,
-    combiner: str = "mean",
-    settings: Mapping[str, Any] | None = None,
-    state: Mapping[str, Tensor] | None = None,
-) -> None:
+def stored_part(folder: Path, plugins: Plugins) -> Part:
+    """Return the model of a folder as a part of a combination.
+
+    Args:
+        folder: A model folder.
+        plugins: What is installed.
+
+    Raises:
+        DataError: A file is missing or damaged.
+        PluginError: A package that it needs is not installed.
+    """
+    table = read_table(folder, plugins)
+    inner = {key: value for key, value in table.items() if key not in ("format", "packages")}
+    return Part(inner, read_tensors(folder / WEIGHTS), table.get("packages", {}))
+
+
+def write_part(folder: Path, part: Part) -> None:
+    """Write a model folder that holds a part alone, whole or not at all."""
+    write_files(folder, {"format": FORMAT, **part.table, "packages": dict(part.packages)}, part.tensors)
+
+
+def write_combination(folder: Path, parts: Mapping[str, Part], combined: Combined, plugins: Plugins) -> None:
     """Write a model folder that holds all members and how they are combined, whole or not at all.
 
     Args:
         folder: Where.
-        members: In the order in which the combiner gets their outputs; one at least.
-        plugins: Names and versions of the packages that it needs.
-        combiner: One of `COMBINERS`.
-        settings: The combiner's JSON-ready settings.
-        state: The combiner's tensors.
+        parts: All members, by identity; those that feed others too.
+        combined: How they become one.
+        plugins: Names and versions of the packages that the strategy needs.
     """
-    models: list[dict[str, Any]] = []
+    models: list[Mapping[str, Any]] = []
     listed: list[dict[str, Any]] = []
-    tensors = {f"combiner.{name}": tensor for name, tensor in (state or {}).items()}
-    for member in members:
-        table = model_table(member.description, plugins)
-        if table not in models:
-            models.append(table)
-        listed.append({"identity": member.identity, "model": models.index(table)})
-        own = model_tensors(member.state, member.preprocessing)
-        tensors |= {f"members.{member.identity}.{name}": tensor for name, tensor in own.items()}
-    needed = [component for member in members for component in components_of(member.description)]
-    combination = {"combiner": combiner, "settings": dict(settings or {}), "members": listed}
-    table = {"format": FORMAT, "combination": combination, "models": models, "packages": packages(needed, plugins)}
-    write_files(folder, table, tensors)
+    tensors = {f"combiner.{name}": tensor for name, tensor in combined.state.items()}
+    for identity, part in parts.items():
+        if part.table not in models:
+            models.append(part.table)
+        listed.append({"identity": identity, "model": models.index(part.table)})
+        tensors |= {f"members.{identity}.{name}": tensor for name, tensor in part.tensors.items()}
+    combination = {
+        "strategy": plugins.registry.dump(combined.strategy),
+        "task": str(combined.task),
+        "settings": dict(combined.settings),
+        "temperature": combined.temperature,
+        "parts": listed,
+        "members": list(combined.wiring.members),
+        "fed": combined.wiring.fed,
+    }
+    needed = packages([combined.strategy], plugins)
+    for part in parts.values():
+        needed |= part.packages
+    whole = Part({"combination": combination, "models": models}, tensors, dict(sorted(needed.items())))
+    write_part(folder, whole)
 
 
 def read_model(folder: Path, plugins: Plugins) -> AnyModel:
@@ -98,28 +154,49 @@ def read_model(folder: Path, plugins: Plugins) -> AnyModel:
         DataError: A file is missing, damaged, or does not fit the other.
         PluginError: A package that it needs is not installed.
     """
-    path = folder / DESCRIPTION
     table = read_table(folder, plugins)
+    return _make(table, read_tensors(folder / WEIGHTS), folder, plugins.registry)
+
+
+def _make(table: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path, registry: Registry) -> AnyModel:
+    path = folder / DESCRIPTION
     if "combination" not in table:
-        description = read_description(table, path, plugins.registry)
-        return make_model(description, read_tensors(folder / WEIGHTS), folder)
+        return make_model(read_description(table, path, registry), tensors, folder)
     try:
         combination, models = table["combination"], table["models"]
-        name, settings = combination["combiner"], combination["settings"]
-        listed = {str(entry["identity"]): models[int(entry["model"])] for entry in combination["members"]}
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        strategy = registry.component(Ensemble, combination["strategy"])
+        task, temperature = Task(combination["task"]), combination["temperature"]
+        listed = {str(entry["identity"]): models[int(entry["model"])] for entry in combination["parts"]}
+        fed = {
+            str(identity): {name: tuple(tuple(map(str, group)) for group in groups) for name, groups in inputs.items()}
+            for identity, inputs in combination["fed"].items()
+        }
+        wiring = Wiring(tuple(map(str, combination["members"])), fed)
+        if not wiring.members or not set(wiring.everybody) <= set(listed):
+            raise ValueError(f"it combines {', '.join(wiring.everybody)}, but holds {', '.join(listed)}")
+        settings = dict(combination["settings"])
+        scale = None if temperature is None else float(temperature)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-    if name not in COMBINERS or not listed:
-        raise DataError(
-            f"{path} combines {len(listed)} members by {name!r}; this dlcli knows {', '.join(COMBINERS)}: "
-            "use the dlcli that wrote it"
-        )
-    tensors = read_tensors(folder / WEIGHTS)
-    members = {
-        identity: make_model(
-            read_description(entry, path, plugins.registry), below(f"members.{identity}.", tensors), folder
-        )
+    parts = {
+        identity: _make(entry, below(f"members.{identity}.", tensors), folder, registry)
         for identity, entry in listed.items()
     }
-    task = next(iter(members.values())).task
-    return CombinedModel(members, COMBINERS[name](task, settings, below("combiner.", tensors)))
+    try:
+        combiner = strategy.combine(task, settings, below("combiner.", tensors))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {strategy.name} cannot combine by it ({error})") from None
+    return CombinedModel(parts, combiner, wiring, scale, strategy.answers_alone)
+
+
+def write_mean(folder: Path, parts: Mapping[str, Part], task: Task, plugins: Plugins) -> None:
+    """Write a model folder that holds the mean of members: of probabilities, or of targets.
+
+    Args:
+        folder: Where.
+        parts: The members, by identity.
+        task: How outputs are read.
+        plugins: Where the strategy is that takes the mean.
+    """
+    strategy = plugins.registry.component(Ensemble, "dlcli:voting")
+    write_combination(folder, parts, Combined(strategy, task, Wiring(tuple(parts)), {"vote": "soft"}), plugins)

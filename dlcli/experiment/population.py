@@ -11,12 +11,12 @@ from torch import Tensor
 
 from dlcli.contracts.member import Member, Result
 from dlcli.data.out_of_fold import write_out_of_fold
-from dlcli.experiment.combination import MeanCombiner
 from dlcli.experiment.model_file import write_model
-from dlcli.experiment.model_folder import TrainedMember, write_combination
+from dlcli.experiment.model_folder import trained_part, write_mean
 from dlcli.experiment.outcome import Ending, write_outcome
 from dlcli.experiment.outputs import figures_of, outputs_on
 from dlcli.experiment.summary import Figures, MemberSummary, PopulationSummary, Summary
+from dlcli.layers.combining import MeanOfMembers
 from dlcli.training.network import build_network
 
 
@@ -54,11 +54,10 @@ def close_population(ending: Ending, results: Sequence[Result | None]) -> Summar
         folder = run.model_of(member.identity)
         write_model(folder, prepared.description, result.state, member.preprocessing, ending.plugins)
     if trained:
-        write_combination(
-            run.model,
-            [TrainedMember(m.identity, prepared.description, r.state, m.preprocessing) for m, r in trained],
-            ending.plugins,
-        )
+        parts = {
+            m.identity: trained_part(prepared.description, r.state, m.preprocessing, ending.plugins) for m, r in trained
+        }
+        write_mean(run.model, parts, prepared.dataset.task, ending.plugins)
     evaluated = _Evaluated()
     if ending.status == "finished":
         for member, result in trained:
@@ -129,7 +128,7 @@ def _evaluate(ending: Ending, member: Member, result: Result, evaluated: _Evalua
 def _model_figures(ending: Ending, evaluated: _Evaluated) -> dict[str, dict[str, float]]:
     """Return the figures of the mean of the members, by split."""
     member, splits = ending.prepared.member, ending.prepared.scored_rows
-    combine = MeanCombiner(member.io.task)
+    combine = MeanOfMembers(member.io.task)
     return {
         split: figures_of(combine(torch.stack(outputs)), member, ending.batches, splits[split])
         for split, outputs in evaluated.outputs.items()

@@ -36,5 +36,10 @@ def write_recipe(
     table["data"]["path"] = os.path.relpath(Path(recipe.data.path).resolve(), folder)
     if recipe.train.start_from is not None:
         table["train"]["start_from"] = os.path.relpath(Path(recipe.train.start_from).resolve(), folder)
+    if recipe.ensemble is not None and recipe.ensemble.runs:
+        table["ensemble"]["runs"] = [
+            os.path.relpath(reference, folder) if os.path.isabs(reference) else reference
+            for reference in recipe.ensemble.runs
+        ]
     atomic.write_text(run.path / file, to_toml(table, comment))
     return table

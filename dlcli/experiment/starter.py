@@ -16,7 +16,8 @@ from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
-from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection, TuneSection
+from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
+from dlcli.recipe.tune_section import TuneSection
 from dlcli.registry import Registry
 
 SMALLEST_IMAGE = 12

@@ -19,8 +19,7 @@ from dlcli.contracts.member import Keep, Member, Result, Watch
 from dlcli.contracts.search import Setting
 from dlcli.experiment.members import make_member, plan_members
 from dlcli.experiment.model import ModelDescription, describe
-from dlcli.experiment.model_file import write_model
-from dlcli.experiment.model_folder import TrainedMember, write_combination
+from dlcli.experiment.model_folder import Part, trained_part, write_mean, write_part
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.tune_problem import Trials, identity_of
 from dlcli.experiment.tune_trials import STATES, TRAINING, TrialRunner
@@ -223,15 +222,15 @@ def keep_models(
             if len(parts) < len(trials.rounds):
                 continue  # its weights are gone, such as after somebody tidied up
             if len(parts) == 1:
-                write_model(folder, parts[0].description, parts[0].state, parts[0].preprocessing, trials.plugins)
+                write_part(folder, next(iter(parts.values())))
             else:
-                write_combination(folder, parts, trials.plugins)
+                write_mean(folder, parts, trials.dataset.task, trials.plugins)
         found.append({"identity": identity, "score": trial.score, "setting": _plain(trial.setting)})
     return found
 
 
-def _fold_models(trials: Trials, runner: TrialRunner, state: SearchState, trial: Trial) -> list[TrainedMember]:
-    parts = []
+def _fold_models(trials: Trials, runner: TrialRunner, state: SearchState, trial: Trial) -> dict[str, Part]:
+    parts = {}
     for population in state.populations:
         setting = dict(population.trials).get(trial.number)
         if setting is None:
@@ -239,11 +238,9 @@ def _fold_models(trials: Trials, runner: TrialRunner, state: SearchState, trial:
         path = next(iter(state_files(population, trial.number)), None)
         if path is not None:
             member = runner.member(trial.number, setting, population)
-            parts.append(
-                TrainedMember(
-                    f"fold-{population.fold}", describe_member(trials, member), load_file(path), member.preprocessing
-                )
-            )
+            description = describe_member(trials, member)
+            part = trained_part(description, load_file(path), member.preprocessing, trials.plugins)
+            parts[f"fold-{population.fold}"] = part
     return parts
 
 

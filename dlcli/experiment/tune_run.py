@@ -22,10 +22,11 @@ from dlcli.experiment.tune_problem import Trials, rounds_of
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
 from dlcli.recipe.load import load_recipe
-from dlcli.recipe.model import Recipe, TuneSection
+from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
 from dlcli.recipe.resolved import resolve
 from dlcli.recipe.space import read_space
+from dlcli.recipe.tune_section import TuneSection
 from dlcli.search.budget import Budget, population_size
 from dlcli.search.claims import FileClock
 from dlcli.search.heart import Heart

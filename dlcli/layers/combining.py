@@ -45,7 +45,8 @@ class MeanOfMembers(nn.Module):
     def _mean(self, values: Tensor) -> Tensor:
         if self.weights is None:
             return values.mean(dim=0)
-        return torch.tensordot(self.weights.to(values.dtype), values, dims=([0], [0]))
+        mean: Tensor = torch.tensordot(self.weights.to(values.dtype), values, dims=([0], [0]))
+        return mean
 
 
 def outputs_from(probabilities: Tensor, task: Task) -> Tensor:

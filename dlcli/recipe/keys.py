@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from dlcli.contracts.component import Component
 from dlcli.errors import PluginError
-from dlcli.recipe.model import Recipe, Section
+from dlcli.recipe.model import Recipe
+from dlcli.recipe.section import Section
 from dlcli.registry import Registry
 
 LIMITS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dlcli.contracts.architecture import Architecture
-from dlcli.contracts.component import by_name, tuples
+from dlcli.contracts.averager import Averager
+from dlcli.contracts.component import by_name
 from dlcli.contracts.field import Kind, Role
 from dlcli.contracts.initializer import Initializer
 from dlcli.contracts.loss import Loss
@@ -16,8 +17,10 @@ from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.contracts.schedule import Schedule
-from dlcli.contracts.search import Search
 from dlcli.contracts.task import Task
+from dlcli.recipe.ensemble_section import EnsembleSection
+from dlcli.recipe.section import Section, defaults
+from dlcli.recipe.tune_section import TuneSection
 
 
 def folder_name(name: str) -> str:
@@ -35,44 +38,6 @@ def address(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"expected letters, digits, '-' and '_', so that --set can address it; got {name!r}")
     return name
-
-
-def defaults(description: str) -> Any:
-    """Make a section optional: an empty table, so that the components inside it are resolved by the registry."""
-    return Field(default={}, description=description)
-
-
-class Section(BaseModel):
-    """A table of a recipe; lists become tuples.
-
-    Class attributes: `flat`, the field whose component's parameters are written among the section's own keys;
-    `flat_name`, the key that names that component; `short`, the key that a bare string instead of a table stands for.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-    flat: ClassVar[str | None] = None
-    flat_name: ClassVar[str] = "name"
-    short: ClassVar[str | None] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unflatten(cls, value: Any) -> Any:
-        """Read a bare string, and gather the parameters of the flat component into a table of their own."""
-        value = tuples(value)
-        if cls.short is not None and isinstance(value, str):
-            value = {cls.short: value}
-        if cls.flat is None or not isinstance(value, Mapping):
-            return value
-        # A key `name` beside another naming key would pass for the component's name: leave it to be refused.
-        own_keys = {*cls.model_fields, "name"} - {cls.flat, cls.flat_name}
-        own = {key: item for key, item in value.items() if key in own_keys}
-        if cls.flat_name not in value:
-            return own
-        parameters = {key: item for key, item in value.items() if key not in own_keys and key != cls.flat_name}
-        return {**own, cls.flat: {"name": value[cls.flat_name], **parameters}}
 
 
 class FieldMapping(Section):
@@ -145,6 +110,9 @@ class TrainSection(Section):
     loss: Loss | None = Field(None, description="what training makes small; by default the task's own")
     optimizer: Annotated[Optimizer, Field(description="how weights follow the gradient")] = by_name("adamw")
     schedule: Annotated[Schedule, Field(description="how the learning rate changes")] = by_name("constant")
+    averager: Averager | None = Field(
+        None, description="keeps an average of the weights, which is then validated and kept; by default none"
+    )
     metrics: tuple[Metric, ...] | None = Field(None, description="figures of every epoch; by default the task's own")
     monitor: str = Field(
         "val_loss", description="decides the best epoch and early stopping: train_loss, val_loss or val_<metric>"
@@ -195,52 +163,6 @@ class NamedRegularizer(Section):
         return {**value, "id": str(value.get("name", "unnamed")).rpartition(":")[2]}
 
 
-Whole: TypeAlias = int  # inside `SpaceEntry`, `int` is a key
-
-
-class SpaceEntry(Section):
-    """Where the values of one tuned key come from: exactly one distribution, and when the key is tuned at all."""
-
-    uniform: tuple[float, float] | None = Field(None, description="lowest and highest number")
-    log_uniform: tuple[float, float] | None = Field(
-        None, description="lowest and highest number > 0; equal factors are equally likely"
-    )
-    int: tuple[Whole, Whole] | None = Field(None, description="lowest and highest whole number")
-    log_int: tuple[Whole, Whole] | None = Field(
-        None, description="lowest and highest whole number ≥ 1; equal factors are equally likely"
-    )
-    normal: tuple[float, float] | None = Field(
-        None, description="mean and standard deviation > 0; cut off at the limits of the key"
-    )
-    choice: tuple[Any, ...] | None = Field(None, min_length=1, description="the values, of any type that the key takes")
-    when: dict[str, tuple[Any, ...]] | None = Field(
-        None, description="another key of the space, a choice, and those of its values with which this key is tuned"
-    )
-
-
-class TuneSection(Section):
-    """How `dlcli tune` searches for better values."""
-
-    method: Annotated[Search, Field(description="how settings are proposed")] = by_name("tpe")
-    trials: int = Field(40, ge=1, description="settings to try, whatever the number of workers")
-    time_minutes: float | None = Field(None, gt=0, description="wall-clock minutes to stop after; by default no limit")
-    stages: int = Field(
-        1, ge=1, description="searches from short training to full, each over what was best in the one before"
-    )
-    halving: bool = Field(True, description="whether the worse half of those trained together stops early, repeatedly")
-    racing: bool = Field(
-        True, description="whether a trial whose mean is worse than the worst fold of the best one is spared the rest"
-    )
-    kfold: int | None = Field(
-        None, ge=2, description="folds whose mean is a trial's score; by default one validation split"
-    )
-    keep: int = Field(10, ge=1, description="how many of the best trials' models are kept")
-    population: int | None = Field(
-        None, ge=1, description="settings asked for and trained together; by default dlcli chooses"
-    )
-    space: dict[str, SpaceEntry] = defaults("the keys to tune, dotted and in quotes, and where their values come from")
-
-
 class LogSection(Section):
     """Who else is told about the run."""
 
@@ -259,4 +181,7 @@ class Recipe(Section):
     train: TrainSection = defaults("how to train")
     regularizers: tuple[NamedRegularizer, ...] = Field((), description="what keeps the network from overfitting")
     tune: TuneSection | None = Field(None, description="how `dlcli tune` searches for better values")
+    ensemble: EnsembleSection | None = Field(
+        None, description="how `dlcli ensemble` makes one model of several networks"
+    )
     log: LogSection = defaults("who else is told about the run")

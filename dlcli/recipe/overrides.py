@@ -11,8 +11,8 @@ from dlcli.errors import Problem, RecipeError
 from dlcli.recipe.keys import Spot, short_key, spot_at, tables, takes_list
 from dlcli.recipe.labels import labels
 from dlcli.recipe.lines import KeyPath
-from dlcli.recipe.model import Section
 from dlcli.recipe.problems import did_you_mean
+from dlcli.recipe.section import Section
 from dlcli.recipe.wording import shown
 from dlcli.registry import Registry
 

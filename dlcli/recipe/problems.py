@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from dlcli.errors import PluginError
 from dlcli.recipe.keys import Spot, component_kind, spot_at, tables
 from dlcli.recipe.lines import KeyPath
-from dlcli.recipe.model import Recipe, Section
+from dlcli.recipe.model import Recipe
+from dlcli.recipe.section import Section
 from dlcli.recipe.wording import expected, shown
 from dlcli.registry import Registry, with_article
 

@@ -8,7 +8,8 @@ import tomlkit
 
 from dlcli.contracts.component import Component
 from dlcli.recipe.labels import bare_name
-from dlcli.recipe.model import NamedRegularizer, Recipe, Section
+from dlcli.recipe.model import NamedRegularizer, Recipe
+from dlcli.recipe.section import Section
 from dlcli.registry import Registry
 
 WIDTH = 100

@@ -8,7 +8,8 @@ from pydantic.fields import FieldInfo
 
 from dlcli.contracts.component import Component
 from dlcli.recipe.keys import alternatives, component_kind
-from dlcli.recipe.model import Recipe, Section
+from dlcli.recipe.model import Recipe
+from dlcli.recipe.section import Section
 from dlcli.registry import Entry, Registry
 
 Schema = dict[str, Any]

@@ -6,9 +6,10 @@ from typing import Any
 
 from dlcli.contracts.search import Choice, Condition, Distribution, Limits, Normal, Space, Uniform, Value
 from dlcli.recipe.keys import Spot, alternatives, spot_at
-from dlcli.recipe.model import Recipe, SpaceEntry
+from dlcli.recipe.model import Recipe
 from dlcli.recipe.resolved import resolve, toml_key, toml_value
 from dlcli.recipe.setting import apply_setting
+from dlcli.recipe.tune_section import SpaceEntry
 from dlcli.registry import Registry
 
 

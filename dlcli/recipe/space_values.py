@@ -9,11 +9,11 @@ from dlcli.errors import RecipeError
 from dlcli.recipe.keys import Spot, alternatives, spot_at
 from dlcli.recipe.labels import key_text
 from dlcli.recipe.lines import KeyPath
-from dlcli.recipe.model import SpaceEntry
 from dlcli.recipe.overrides import key_path
 from dlcli.recipe.problems import Finding
 from dlcli.recipe.setting import ARCHITECTURE, apply_setting, judge
 from dlcli.recipe.space import read_entry, required
+from dlcli.recipe.tune_section import SpaceEntry
 from dlcli.recipe.wording import expected, shown
 from dlcli.registry import Registry
 

@@ -5,10 +5,10 @@ from typing import Any, TypeGuard
 
 from dlcli.contracts.search import Condition, Value
 from dlcli.recipe.keys import value_at
-from dlcli.recipe.model import SpaceEntry
 from dlcli.recipe.overrides import key_path
 from dlcli.recipe.problems import Finding, did_you_mean
 from dlcli.recipe.space_values import refusals
+from dlcli.recipe.tune_section import SpaceEntry
 from dlcli.recipe.wording import shown
 from dlcli.registry import Registry
 

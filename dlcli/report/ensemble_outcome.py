@@ -178,6 +178,7 @@ class EnsembleOutcome:
         relative_parameters: Numbers in the model over those of one member, mean.
         picture: The SVG of the curve; None where there is none.
         notes: What the user should know.
+        extends: Whether members may be added to the finished run.
     """
 
     run: Path
@@ -203,6 +204,7 @@ class EnsembleOutcome:
     relative_parameters: float | None = None
     picture: Path | None = None
     notes: tuple[str, ...] = ()
+    extends: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""

@@ -19,6 +19,11 @@ def number(value: float | None) -> str:
     return f"{value:,.{max(0, 3 - int(math.log10(size)))}f}"
 
 
+def score_of(value: float | None) -> str:
+    """Return a score as `number` does; a dash for NaN, too, which stands for a score that there is no row for."""
+    return number(None if value is None or math.isnan(value) else value)
+
+
 def rate(value: float) -> str:
     """Return a learning rate, such as `0.001` or `9.7e-04`."""
     return f"{value:g}" if f"{value:g}" == f"{value:.3g}" else f"{value:.1e}"

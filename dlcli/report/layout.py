@@ -1,5 +1,6 @@
-"""The two shapes that pictures are made of: labelled lines and plain tables."""
+"""The shapes that pictures are made of: labelled lines, plain tables and bars."""
 
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -12,3 +13,27 @@ def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
 def plain_table() -> Table:
     """Return a table without frames: its header is bold, and columns are two blanks apart."""
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", footer_style="bold")
+
+
+def folded(label: str, text: str, style: str = "") -> Table:
+    """Return a labelled text that is folded beside its label where it is too long."""
+    grid = Table.grid()
+    grid.add_column(style="bold", width=9)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, Text(text, style=style))
+    return grid
+
+
+def bars_table() -> Table:
+    """Return a table for bars across the whole width: a label, an amount, a bar and a remark."""
+    bars = Table.grid(padding=(0, 2), expand=True)
+    bars.add_column(style="bold")
+    bars.add_column(justify="right", no_wrap=True)
+    bars.add_column(ratio=1)
+    bars.add_column(justify="right", no_wrap=True)
+    return bars
+
+
+def bar_of(done: float, total: float) -> ProgressBar:
+    """Return a bar that shows how much of something is done."""
+    return ProgressBar(total=max(total, 1), completed=done, complete_style="cyan", finished_style="cyan")

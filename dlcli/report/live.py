@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from dlcli.report.display import best_record
 from dlcli.report.figures import duration, number, rate
+from dlcli.report.layout import bar_of, bars_table
 from dlcli.report.scoreboard import Scoreboard
 
 if TYPE_CHECKING:
@@ -121,19 +121,15 @@ class LiveDisplay:
         """Return what the terminal shows now."""
         part = self._step / max(self._steps, 1)
         done = self._epoch - 1 + part
-        bars = Table.grid(padding=(0, 2), expand=True)
-        bars.add_column(style="bold")
-        bars.add_column(justify="right", no_wrap=True)
-        bars.add_column(ratio=1)
-        bars.add_column(justify="right", no_wrap=True)
+        bars = bars_table()
         if self._board is not None:
             bars.add_row(
-                "all", f"{self._board.share:.0%}", _bar(self._board.share, 1.0), self._all_left(self._board.share)
+                "all", f"{self._board.share:.0%}", bar_of(self._board.share, 1.0), self._all_left(self._board.share)
             )
         left = "" if self._board else self._time_left(done, part)
-        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", _bar(done, self._epochs), left)
+        bars.add_row("epoch", f"{self._epoch}/{self._epochs}", bar_of(done, self._epochs), left)
         bars.add_row(
-            "batch", f"{self._step}/{self._steps}", _bar(self._step, self._steps), f"loss {number(self._loss)}"
+            "batch", f"{self._step}/{self._steps}", bar_of(self._step, self._steps), f"loss {number(self._loss)}"
         )
         if self._board is not None:
             return Group(Text(self._title, style="dim"), bars, self._board.table())
@@ -163,10 +159,6 @@ class LiveDisplay:
         else:
             return ""
         return f"{duration(seconds * max(self._epochs - done, 0))} left"
-
-
-def _bar(done: float, total: float) -> ProgressBar:
-    return ProgressBar(total=max(total, 1), completed=done, complete_style="cyan", finished_style="cyan")
 
 
 def _figures(record: "EpochRecord", monitor: str) -> Text:

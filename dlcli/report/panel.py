@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dlcli.report.axis import Axis
-from dlcli.report.svg import INK, Drawing
+from dlcli.report.svg import INK, Drawing, text_width
 
 GRID = "#e6e6e6"
 EDGE = "#999999"
@@ -83,3 +83,9 @@ def draw_message(drawing: Drawing, box: Box, message: str) -> None:
     """Write a sentence in the middle of a plot that has nothing to show."""
     x, y = box.middle
     drawing.text((x, y), message, anchor="middle", fill=INK, most=box.width - 12)
+
+
+def draw_label(drawing: Drawing, x: float, y: float, label: str) -> float:
+    """Write what a mark in a legend means, and return where the next mark begins."""
+    drawing.text((x, y + 4), label)
+    return x + text_width(label, 12) + 18

@@ -1,7 +1,7 @@
 """How far a population is: which members train, and how good each is; whether they train side by side or in turn."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ ROWS = 12
 
 
 @dataclass
-class _Standing:
+class Standing:
     """How one member stands.
 
     Args:
@@ -52,9 +52,12 @@ class Scoreboard:
     def __init__(self, members: Sequence[str], epochs: int) -> None:
         self._members = tuple(members)
         self._epochs = epochs
-        self._monitor = ""
+        self.monitor = ""
+        """Name of the value that decides; empty before the first epoch."""
+        self.written: set[str] = set()
+        """Members that trained alone and have had their line."""
         self._smaller = True
-        self._standings: dict[str, _Standing] = {}
+        self._standings: dict[str, Standing] = {}
         self._wave: list[str] = []
         self._training: list[str] = []
         self._stack: frozenset[str] = frozenset()
@@ -73,8 +76,8 @@ class Scoreboard:
         lines = []
         if self._wave and (member in self._wave or record.epoch != self._standings[self._wave[0]].epoch):
             lines = self._close_wave()
-        self._monitor, self._smaller = history.monitor, history.direction == "min"
-        standing = self._standings.setdefault(member, _Standing())
+        self.monitor, self._smaller = history.monitor, history.direction == "min"
+        standing = self._standings.setdefault(member, Standing())
         score = record.values[history.monitor]
         if not standing.epoch or history.better(score, standing.best):
             standing.best, standing.best_epoch = score, record.epoch
@@ -88,18 +91,23 @@ class Scoreboard:
         return [*self._close_wave(), *self._close_alone()]
 
     @property
+    def standings(self) -> Mapping[str, Standing]:
+        """How each member stands that has finished an epoch."""
+        return self._standings
+
+    @property
     def share(self) -> float:
         """How much of all epochs is over, in [0, 1]; what a member that left had still to do counts as done."""
         now = {*self._training, *self._wave}
         done = sum(s.epoch if name in now else self._epochs for name, s in self._standings.items())
-        return done / (self._epochs * len(self._members))
+        return done / max(self._epochs * len(self._members), 1)
 
     def table(self) -> Table:
         """Return the scores: of each member where there are few, of the best and on average where there are many."""
         table = plain_table()
         table.add_column("member")
         table.add_column("epoch", justify="right")
-        table.add_column(self._monitor, justify="right")
+        table.add_column(self.monitor, justify="right")
         table.add_column("best", justify="right")
         if not self._standings:
             return table
@@ -147,14 +155,15 @@ class Scoreboard:
         spent = duration(sum(standing.last_seconds for standing in standings))
         best = f"best {number(self._standings[leader].score)} ({leader})"
         training = f"{len(wave)} of {len(self._members)} train"
-        return [*lines, f"epoch {epoch}/{self._epochs}  {training}  {self._monitor} mean {mean}  {best}  {spent}"]
+        return [*lines, f"epoch {epoch}/{self._epochs}  {training}  {self.monitor} mean {mean}  {best}  {spent}"]
 
     def _close_alone(self) -> list[str]:
         name, self._alone = self._alone, None
         if name is None:
             return []
+        self.written.add(name)
         standing = self._standings[name]
-        best = f"{self._monitor} {number(standing.best)} in epoch {standing.best_epoch}"
+        best = f"{self.monitor} {number(standing.best)} in epoch {standing.best_epoch}"
         done = f"{len(self._standings)} of {len(self._members)}"
         return [f"{name}  {count_of(standing.epoch, 'epoch')}  best {best}  {duration(standing.seconds)}  ({done})"]
 

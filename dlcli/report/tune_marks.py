@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from dlcli.report.axis import LARGEST, Axis, spanning
 from dlcli.report.figures import number
-from dlcli.report.panel import Box
-from dlcli.report.svg import Drawing, text_width
+from dlcli.report.panel import Box, draw_label
+from dlcli.report.svg import Drawing
 from dlcli.report.tune_text import score_text
 from dlcli.report.tune_view import TrialRow, TuneView
 
@@ -99,18 +99,13 @@ def draw_legend(
             drawing.circle((x, y), 4, stroke=PRUNED, hint=label)
         else:
             drawing.cross((x, y), 4, FAILED, hint=label)
-        x = _legend_text(drawing, x + 10, y, label)
+        x = draw_label(drawing, x + 10, y, label)
     if (best := view.best) is not None:
         if lines:
             drawing.line((x - 4, y), (x + 16, y), BEST, width=2)
         drawing.circle((x + 6, y), 4.5, fill=BEST, stroke="#ffffff", hint="best")
         what = "best so far" if lines else "best"
-        x = _legend_text(drawing, x + 22, y, f"{what}: {number(best.score)}, trial {best.number}")
+        x = draw_label(drawing, x + 22, y, f"{what}: {number(best.score)}, trial {best.number}")
     if lines and view.untuned is not None and drawable(view.untuned):
         drawing.line((x - 4, y), (x + 16, y), UNTUNED, dash=DASH)
-        _legend_text(drawing, x + 22, y, f"untuned: {number(view.untuned)}")
-
-
-def _legend_text(drawing: Drawing, x: float, y: float, label: str) -> float:
-    drawing.text((x, y + 4), label)
-    return x + text_width(label, 12) + 18
+        draw_label(drawing, x + 22, y, f"untuned: {number(view.untuned)}")

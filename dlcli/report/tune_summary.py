@@ -1,25 +1,22 @@
 """The closing summary of a search."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dlcli.report.failures import failure_lines, grouped
 from dlcli.report.figures import count_of, duration, number
 from dlcli.report.layout import line, plain_table
 from dlcli.report.sparkline import bar
 from dlcli.report.tune_outcome import SHOWN_TRIALS, BorderWarning, TuneOutcome
 from dlcli.report.tune_table import TrialsTable
-from dlcli.report.tune_text import epochs_text, score_text, short_names, shortened, value_text
+from dlcli.report.tune_text import epochs_text, score_text, short_names, value_text
 from dlcli.report.tune_view import TrialRow, ranked
 
 STYLES = {"finished": "green", "interrupted": "yellow", "failed": "red"}
 BAR_WIDTH = 30
 FEW_TRIALS = 20
 """Finished trials below which importances are a hint at most."""
-SHOWN_REASONS = 5
 
 
 def tune_summary_view(outcome: TuneOutcome) -> RenderableType:
@@ -162,28 +159,15 @@ def _importances(outcome: TuneOutcome) -> list[RenderableType]:
         grid.add_row(Text(names.get(key, key)), f"{share:.0%}", Text(width, style="cyan"))
     parts: list[RenderableType] = [Text(f"what matters (PED-ANOVA, {_judged(outcome)})", style="bold"), grid]
     if outcome.importances_left_out:
-        reasons = _grouped({names.get(key, key): reason for key, reason in outcome.importances_left_out.items()})
+        reasons = grouped({names.get(key, key): reason for key, reason in outcome.importances_left_out.items()})
         parts += [Text(f"left out: {', '.join(keys)} ({reason})", style="dim") for reason, keys in reasons.items()]
     return parts
 
 
 def _failures(outcome: TuneOutcome) -> list[RenderableType]:
     failed = {str(row.number): row.reason or "no reason" for row in outcome.search.trials if row.state == "failed"}
-    reasons = list(_grouped(failed).items())
-    lines: list[RenderableType] = []
-    for reason, numbers in reasons[:SHOWN_REASONS]:
-        trials = f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {shortened(', '.join(numbers), 40)}"
-        lines.append(line("failed", f"{trials}: {reason}"))
-    if len(reasons) > SHOWN_REASONS:
-        lines.append(line("", f"and {count_of(len(reasons) - SHOWN_REASONS, 'more reason')}; --json has them all"))
+    lines = failure_lines(failed, "trial")
     return ["", *lines] if lines else []
-
-
-def _grouped(reasons: Mapping[str, str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for name, reason in reasons.items():
-        grouped[reason].append(name)
-    return grouped
 
 
 def _border(border: BorderWarning) -> list[RenderableType]:

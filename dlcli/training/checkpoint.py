@@ -7,7 +7,7 @@ also hold `training.safetensors` (optimizer state, best parameters) and `trainin
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ class State:
 
     Args:
         epoch: Epochs finished.
-        network: The network's `state_dict`.
+        network: The network's `state_dict`; that of its average, where there is one.
         optimizer: The optimizer's tensors, by `<parameter index>.<name>`.
         best_epoch: The best epoch so far, 0 before the first.
         best: The network's `state_dict` at that epoch.
         progress: What became of the member so far, as `Progress.as_table` says it.
+        trained: The trained network's own `state_dict`, where `network` is an average; empty otherwise.
     """
 
     epoch: int
@@ -44,6 +45,7 @@ class State:
     best_epoch: int
     best: Mapping[str, Tensor]
     progress: Mapping[str, object]
+    trained: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -67,10 +69,15 @@ class Checkpoints:
         return {int(path.name.split("-")[1]): path for path in found}
 
     def wanted(self, history: History) -> set[int]:
-        """Return the epochs whose parameters are to stay, by score and by spacing; the last ones come on top."""
+        """Return the epochs whose parameters are to stay, by score, by spacing, and the last ones where several are."""
         ranked = rank(history)[: self.keep.best]
         spaced = [r.epoch for r in history.records if self.keep.every_epochs and r.epoch % self.keep.every_epochs == 0]
-        return {*ranked, *spaced}
+        latest = [r.epoch for r in history.records[-self.keep.last :]] if self.keep.last > 1 else []
+        return {*ranked, *spaced, *latest}
+
+    def keeps_now(self, epoch: int) -> bool:
+        """Return whether an epoch's parameters are to be written when it ends, whatever its score."""
+        return self.keep.last > 1 or (self.keep.every_epochs > 0 and epoch % self.keep.every_epochs == 0)
 
     def write_parameters(self, epoch: int, network: Mapping[str, Tensor], history: History) -> None:
         """Write an epoch's parameters alone, unless they are there."""
@@ -91,6 +98,7 @@ class Checkpoints:
         tensors = {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
         if state.best_epoch != state.epoch:
             tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
+        tensors |= {f"trained.{name}": tensor for name, tensor in state.trained.items()}
         progress = {"format": FORMAT, "epoch": state.epoch, **state.progress}
 
         def fill(folder: Path) -> None:
@@ -105,7 +113,7 @@ class Checkpoints:
         """Drop the checkpoints that need not stay, by every epoch so far."""
         found = self._by_epoch()
         resumable = [epoch for epoch, path in sorted(found.items()) if (path / PROGRESS).exists()]
-        last = set(resumable[-self.keep.last :])
+        last = set(resumable[-1:])
         wanted = self.wanted(history)
         with atomic.storage_errors(self.folder):
             for epoch, path in found.items():
@@ -120,6 +128,23 @@ class Checkpoints:
         found = self._by_epoch()
         epoch = next((epoch for epoch in rank(history) if epoch in found), None)
         return None if epoch is None else (epoch, read_tensors(found[epoch] / NETWORK))
+
+    def parameters(self, epoch: int) -> dict[str, Tensor]:
+        """Return the parameters of an epoch.
+
+        Args:
+            epoch: Number of the epoch, from 1.
+
+        Returns:
+            The network's `state_dict`, on the CPU.
+
+        Raises:
+            DataError: They were not kept, or the file is damaged.
+        """
+        path = self.of_epoch(epoch)
+        if path is None:
+            raise DataError(f"{self.folder} has no checkpoint of epoch {epoch}; restore it from a copy, or train again")
+        return read_tensors(path / NETWORK)
 
     def read(self) -> State | None:
         """Return the latest state to go on from; None where there is none.
@@ -144,6 +169,7 @@ class Checkpoints:
             best_epoch=progress["best_epoch"],
             best=best or network,
             progress=progress,
+            trained=_below("trained.", training),
         )
 
 

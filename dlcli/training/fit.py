@@ -58,9 +58,6 @@ def fit(
         UsageError: `engine` is `vectorized` and a member cannot train in a stack.
         Interrupted: The watch asked for it; the state is saved.
     """
-    for member in members:
-        if member.averager is not None:
-            raise UsageError(f"no engine keeps averages yet: train {member.identity or 'the member'} without one")
     cuda = [device] if device.type == "cuda" else []
     history_file = HistoryFile(directory / "history.jsonl")
     around = Surroundings(batches, device, watch, checkpoint_seconds, directory, history_file)
@@ -90,7 +87,7 @@ class _Population:
     def __init__(self, members: Sequence[Member], around: Surroundings, engine: Engine, resume: bool) -> None:
         self._members = {member.identity: member for member in members}
         self._around, self._engine, self._resume = around, engine, resume
-        plan = read_plan(around.directory) if resume else None
+        plan = read_plan(around.directory, self._members) if resume else None
         self._plan = plan or make_plan(members, around.batches, engine, around.device)
         self._said: set[str] = set()
         for note in self._plan.notes:

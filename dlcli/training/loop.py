@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member, Result
+from dlcli.training.averaging import Average
 from dlcli.training.checkpoint import State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
 from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
@@ -43,7 +44,9 @@ class Loop:
         self.horizon = member.horizon(around.batches.steps(member))
         self.progress = Progress(member)
         self._dropouts = active_dropouts(self.network)
-        self._best = BestParameters(self.network)
+        self._average = None if member.averager is None else Average(member.averager, self.network)
+        self._judged = self.network if self._average is None else self._average.network
+        self._best = BestParameters(self._judged)
         self._pending: dict[int, dict[str, Tensor]] = {}
         self._written = 0
         self._written_at = time.monotonic()
@@ -70,9 +73,12 @@ class Loop:
 
     def _restore(self, state: State) -> None:
         """Go on from a checkpoint; the history is cut back to it."""
-        self.network.load_state_dict(state.best)
+        self._judged.load_state_dict(state.best)
         self._best.take()
-        self.network.load_state_dict(state.network)
+        self._judged.load_state_dict(state.network)
+        if self._average is not None:
+            self.network.load_state_dict(state.trained)
+            self._average.started = bool(state.progress["averaging"])
         restore_optimizer(self.optimizer, state.optimizer)
         self.history_file.cut({self.member.identity: state.epoch})
         self.progress.restore(self.history_file.read(self.member.identity), state.progress)
@@ -111,7 +117,7 @@ class Loop:
     def results(self) -> list[Result]:
         """Return what came of it."""
         last = self.progress.selects_last or not self.progress.best_epoch
-        return [self.progress.result(cpu_copies(self.network.state_dict()) if last else self._best.to_cpu())]
+        return [self.progress.result(cpu_copies(self._judged.state_dict()) if last else self._best.to_cpu())]
 
     def _train_epoch(self, epoch: int) -> None:
         start = time.perf_counter()
@@ -119,6 +125,8 @@ class Loop:
         seed_epoch(self._dropouts, self.member, epoch, self.around.device)
         self.step.start_epoch(epoch)
         train_loss, rate = self._take_steps(epoch)
+        if self._average is not None:
+            self._average.settle(self.around.batches.evaluation(self.member, self.member.training_rows))
         values = {"train_loss": train_loss, **self._validate(epoch, rate)}
         record = EpochRecord(epoch, rate, values, time.perf_counter() - start)
         if self.progress.add(record):
@@ -146,6 +154,8 @@ class Loop:
             rate = base * member.schedule.factor(first + index, self.horizon, history)
             group["lr"] = rate
             loss = step(batch)
+            if self._average is not None:
+                self._average.take(first + index, self.horizon)
             pending.append(loss)
             weights.append(len(batch.target) if batch.weight is None else batch.weight.sum())
             watch.step_finished(index + 1, loss, rate)
@@ -176,7 +186,7 @@ class Loop:
         if rows is None:
             return {}
         figures = evaluate(
-            self.network,
+            self._judged,
             self.around.batches.evaluation(self.member, rows),
             task=self.member.io.task,
             loss=self.member.loss,
@@ -192,10 +202,10 @@ class Loop:
     def _keep(self, epoch: int) -> None:
         """Hold an epoch's parameters in memory until the next checkpoint, where they are to stay on disk."""
         keep, history = self.member.keep, self.progress.history
-        if keep.every_epochs and epoch % keep.every_epochs == 0:
-            self.checkpoints.write_parameters(epoch, cpu_copies(self.network.state_dict()), history)
+        if self.checkpoints.keeps_now(epoch):
+            self.checkpoints.write_parameters(epoch, cpu_copies(self._judged.state_dict()), history)
         elif keep.best > 1 and epoch in rank(history)[: keep.best]:
-            self._pending[epoch] = cpu_copies(self.network.state_dict())
+            self._pending[epoch] = cpu_copies(self._judged.state_dict())
 
     def _write_checkpoint(self) -> None:
         if not self.epoch or self._written == self.epoch:
@@ -206,13 +216,16 @@ class Loop:
         for epoch in sorted(pending.keys() & self.checkpoints.wanted(history) - {self.epoch}):
             self.checkpoints.write_parameters(epoch, pending[epoch], history)
         self._pending = {}
+        average = self._average
+        averaging = {} if average is None else {"averaging": average.started}
         state = State(
             epoch=self.epoch,
-            network=cpu_copies(self.network.state_dict()),
+            network=cpu_copies(self._judged.state_dict()),
             optimizer=cpu_copies(optimizer_tensors(self.optimizer)),
             best_epoch=self.progress.best_epoch,
             best=best,
-            progress=self.progress.as_table(),
+            progress={**self.progress.as_table(), **averaging},
+            trained={} if average is None else cpu_copies(self.network.state_dict()),
         )
         self.checkpoints.write(state, history)
         self._written, self._written_at = self.epoch, time.monotonic()

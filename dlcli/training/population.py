@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ class Plan:
     width: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def members(self) -> frozenset[str]:
+        """Identities of all members."""
+        return frozenset((*self.alone, *(name for stack in self.stacks for name in stack)))
+
 
 def structure(member: Member, batches: Batches) -> str:
     """Return what members must share to train as one stack.
@@ -66,6 +71,7 @@ def structure(member: Member, batches: Batches) -> str:
         member.architecture.stack_key(),
         repr(member.io),
         member.loss.stack_key(),
+        member.trained_loss.stack_key(),
         member.optimizer.stack_key(),
         [key for key in map(regularizer, member.regularizers)],
         {name: metric.table(lambda c: type(c).__name__) for name, metric in member.metrics.items()},
@@ -115,7 +121,7 @@ def make_plan(members: Sequence[Member], batches: Batches, engine: Engine, devic
 
 def _reason_alone(group: Sequence[Member], device: torch.device) -> str | None:
     if any(member.averager is not None for member in group):
-        return "a stack keeps no averages yet"
+        return "a stack keeps no averages of weights"
     if device.type == "cpu" and len(group) > 1:
         network = build_network(group[0], torch.device("cpu"))
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -147,19 +153,32 @@ def member_bytes(network: nn.Module, member: Member) -> int:
 
 
 def write_plan(directory: Path, plan: Plan) -> None:
-    """Write the plan of a population into its directory."""
-    atomic.write_json(directory / PLAN, {"format": FORMAT, **asdict(plan)})
+    """Write the plan of a population into its directory, beside those of others that were trained there before."""
+    others = [other for other in _read_plans(directory) if other.members != plan.members]
+    atomic.write_json(directory / PLAN, {"format": FORMAT, "populations": [asdict(p) for p in (*others, plan)]})
 
 
-def read_plan(directory: Path) -> Plan | None:
-    """Return the plan of a population that began before; None where there is none."""
+def read_plan(directory: Path, members: Iterable[str]) -> Plan | None:
+    """Return the plan of a population that began before; None where there is none.
+
+    Args:
+        directory: Where it trained.
+        members: Identities of its members, in any order.
+    """
+    names = frozenset(members)
+    return next((plan for plan in _read_plans(directory) if plan.members == names), None)
+
+
+def _read_plans(directory: Path) -> list[Plan]:
     path = directory / PLAN
     if not path.exists():
-        return None
-    table: Mapping[str, Any] = read_json(path)
-    return Plan(
-        stacks=tuple(tuple(names) for names in table["stacks"]),
-        alone=tuple(table["alone"]),
-        width=int(table["width"]),
-        notes=tuple(table["notes"]),
-    )
+        return []
+    return [
+        Plan(
+            stacks=tuple(tuple(names) for names in table["stacks"]),
+            alone=tuple(table["alone"]),
+            width=int(table["width"]),
+            notes=tuple(table["notes"]),
+        )
+        for table in read_json(path)["populations"]
+    ]

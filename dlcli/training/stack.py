@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.history import EpochRecord
-from dlcli.contracts.member import Member, Result
+from dlcli.contracts.member import Keep, Member, Result
 from dlcli.training.checkpoint import Checkpoints, rank
 from dlcli.training.network import cpu_copies
 from dlcli.training.progress import Progress, describe_divergence
@@ -229,8 +229,8 @@ class Stack:
             keep = progress.member.keep
             if progress.failure is not None:
                 continue
-            if keep.every_epochs and epoch % keep.every_epochs == 0:
-                checkpoints = self.around.checkpoints(progress.member)
+            checkpoints = self.around.checkpoints(progress.member) if keep.last > 1 or keep.every_epochs else None
+            if checkpoints is not None and checkpoints.keeps_now(epoch):
                 checkpoints.write_parameters(epoch, self._slice(place), progress.history)
             elif keep.best > 1 and epoch in rank(progress.history)[: keep.best]:
                 self._pending[self._training[place], epoch] = self._slice(place)
@@ -242,7 +242,7 @@ class Stack:
         """Write the epochs of members that are to stay as checkpoints of their own, and drop the others."""
         best = cpu_copies(self._best)
         for place, progress in enumerate(self.progresses):
-            if not progress.best_epoch or not progress.member.keep.best:
+            if not progress.best_epoch or progress.member.keep == Keep(best=0):
                 continue
             checkpoints: Checkpoints = self.around.checkpoints(progress.member)
             held = {epoch: state for (owner, epoch), state in self._pending.items() if owner == place}

@@ -76,7 +76,7 @@ class StackObjective:
 
         regularizers = zip(*(member.regularizers for member in members), strict=True)
         return {
-            "loss": stacked([member.loss for member in members]),
+            "loss": stacked([member.trained_loss for member in members]),
             "optimizer": stacked([member.optimizer for member in members]),
             **{str(i): stacked(same) for i, same in enumerate(regularizers)},
         }
@@ -101,7 +101,7 @@ class StackObjective:
         parameters = {**own.parameters, **own.fixed}
         call = partial(outputs_with, network, {**parameters, **own.buffers}, own.batch)
         drawn = dict(zip(self.regularization.drawing, own.noises, strict=bool(own.noises)))
-        loss = self._first.loss.with_per_member(own.numbers["loss"])
+        loss = self._first.trained_loss.with_per_member(own.numbers["loss"])
         return self.regularization.objective(self.regularizers(own.numbers), loss, parameters, call, own.batch, drawn)
 
     def rehearse(self, own: Inputs) -> None:

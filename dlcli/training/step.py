@@ -68,11 +68,11 @@ class Step:
             noises = regularization.draw(member.regularizers, self._streams, batch.inputs, self._parameters)
             call = partial(self._forward, batch)
             loss, objective = regularization.objective(
-                member.regularizers, member.loss, self._parameters, call, batch, noises
+                member.regularizers, member.trained_loss, self._parameters, call, batch, noises
             )
         else:
             output = forward(self.network, batch.inputs, batch)
-            loss = objective = batch_loss(member.loss, output, (batch.target,), None, batch)
+            loss = objective = batch_loss(member.trained_loss, output, (batch.target,), None, batch)
         for parameter in self._trained:
             parameter.grad = None
         torch.autograd.backward(objective, self._one)

@@ -160,20 +160,20 @@ def test_row_weights_count_in_training_only(plain: Dataset, dataset: Dataset) ->
     assert evaluated.weight.equal(given[[7, 2]])
 
 
-def test_replacements_and_columns(dataset: Dataset) -> None:
+def test_fed_inputs_training_targets_and_columns(dataset: Dataset) -> None:
     other = torch.rand(N, 3, 2)
     target = torch.rand(N, 1)
     who = member(
         dataset,
-        replacement_inputs={"x": other},
-        replacement_target=target,
+        fed={"x": other},
+        training_target=target,
         input_columns={"x": torch.tensor([1]), "image": torch.tensor([1, 0, 1])},
     )
     rows = torch.tensor([3, 3, 20])
     (batch,) = InMemoryBatches(dataset, CPU).evaluation(who, rows)
     assert batch.inputs[1].equal(other[rows][:, :, [1]])
     assert batch.inputs[0].equal(dataset.tensors["image"][rows].float()[:, [1, 0, 1]])
-    assert batch.target.equal(target[rows])
+    assert batch.target.equal(dataset.tensors[dataset.target.name][rows])
     first = next(iter(InMemoryBatches(dataset, CPU).training(who, 1)))
     assert first.target.equal(target[rows_of(who)[0]])
 

@@ -72,3 +72,7 @@ def test_the_rest():
     assert figures.moment(datetime(2026, 1, 2, 3, 4, tzinfo=UTC)) == "2026-01-02 03:04"
     assert figures.moment(None) == "–"
     assert figures.metrics({"train_loss": 0.5, "val_loss": 0.25}) == "train_loss 0.5000  val_loss 0.2500"
+
+
+def test_a_score_that_is_no_number_is_a_dash():
+    assert [figures.score_of(value) for value in (0.5, None, math.nan, math.inf)] == ["0.5000", "–", "–", "inf"]

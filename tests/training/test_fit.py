@@ -205,7 +205,7 @@ def test_row_weights_of_zero_leave_rows_out(member, train, dataset, registry):
     damaged = dataset.tensors["x"].clone()
     damaged[:50] = 255
     first = train(member(architecture=plain, row_weights=weights), "a")
-    second = train(member(architecture=plain, row_weights=weights, replacement_inputs={"x": damaged}), "b")
+    second = train(member(architecture=plain, row_weights=weights, fed={"x": damaged}), "b")
     for name in first.state:
         torch.testing.assert_close(first.state[name], second.state[name], rtol=1e-4, atol=1e-6)
 

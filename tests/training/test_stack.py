@@ -204,7 +204,7 @@ def test_a_queue_of_stacks_is_planned_recorded_and_gives_the_same(members, batch
     network = build_network(members()[0], CPU)
     monkeypatch.setattr(population_room, "STACK_BYTES", 2 * population_room.member_bytes(network, members()[0]) + 1)
     queued = train(members(), batches, tmp_path / "queued", "vectorized", halving=Halving((2,)))
-    plan = read_plan(tmp_path / "queued")
+    plan = read_plan(tmp_path / "queued", [member.identity for member in members()])
     assert plan.width == 2
     assert plan.stacks == (("seed-0", "seed-1"), ("seed-2", "seed-3"), ("seed-4",))
     for one, other in zip(whole, queued, strict=True):

@@ -109,7 +109,7 @@ def test_offsets_columns_and_replacements_of_their_own(member, registry, dataset
             seed=derive(2, i),
             offset=torch.randn((600, 10), generator=generator),
             input_columns={"x": torch.randperm(64, generator=generator)[:20]},
-            replacement_target=torch.randint(0, 10, (600,), generator=generator),
+            training_target=torch.randint(0, 10, (600,), generator=generator),
         )
         for i in range(3)
     ]

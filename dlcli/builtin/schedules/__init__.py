@@ -14,4 +14,6 @@ def register(registry: "Registrar") -> None:
     registry.add("schedule", "constant", "dlcli.builtin.schedules.constant:Constant")
     registry.add("schedule", "cosine", "dlcli.builtin.schedules.cosine:Cosine")
     registry.add("schedule", "cosine_restarts", "dlcli.builtin.schedules.cosine_restarts:CosineRestarts")
+    registry.add("schedule", "cyclic", "dlcli.builtin.schedules.cyclic:Cyclic")
     registry.add("schedule", "step", "dlcli.builtin.schedules.step:Step")
+    registry.add("schedule", "swa", "dlcli.builtin.schedules.swa:StochasticWeightAveraging")

@@ -1,14 +1,15 @@
 """Every law, one room for the kinds that share theirs."""
 
 from dlcli.testing.laws import (
+    ensembles,
     every,
     formats,
     losses,
     metrics,
     networks,
-    populations,
     preprocessors,
     regularizers,
+    searches,
     training,
 )
 
@@ -20,6 +21,7 @@ LAWS = (
     *metrics.LAWS,
     *regularizers.LAWS,
     *training.LAWS,
-    *populations.LAWS,
+    *searches.LAWS,
+    *ensembles.LAWS,
     *formats.LAWS,
 )

@@ -168,6 +168,14 @@ def gives_weights_of_an_average(case: Case) -> None:
     assert backward[::-1] == found, f"{case.label}: weights depend on the order in which they are asked"
 
 
+def averages_to_the_end(case: Case) -> None:
+    """The last step of a training enters the average, however short the training is."""
+    for steps, steps_per_epoch in ((STEPS, STEPS_PER_EPOCH), (STEPS, 1), (STEPS_PER_EPOCH, STEPS_PER_EPOCH), (1, 1)):
+        weight = case.component.weight(steps - 1, Horizon(steps, steps_per_epoch))
+        where = f"{case.label}: in a training of {steps} steps, {steps_per_epoch} an epoch,"
+        assert weight is not None, f"{where} the last step does not enter the average"
+
+
 def fills_from_its_generator_alone(case: Case) -> None:
     """It fills every element of a weight in place, from its generator and from nothing else."""
     for shape in ((8, 4), (4, 8), (6, 3, 3, 3), (6, 3, 5)):
@@ -200,6 +208,6 @@ LAWS = (
         Law(check, ("schedule",))
         for check in (gives_finite_factors, is_a_pure_function, warms_up, says_rightly_whether_it_needs_the_horizon)
     ),
-    Law(gives_weights_of_an_average, ("averager",)),
+    *(Law(check, ("averager",)) for check in (gives_weights_of_an_average, averages_to_the_end)),
     Law(fills_from_its_generator_alone, ("initializer",)),
 )

@@ -16,6 +16,7 @@ def register(registry: "Registrar") -> None:
     registry.add("architecture", "gated_mlp", "dlcli_example.gated_mlp:GatedMLP")
     registry.add("regularizer", "weight_noise", "dlcli_example.weight_noise:WeightNoise")
     registry.add("metric", "top_two", "dlcli_example.top_two:TopTwo")
+    registry.add("ensemble", "median_vote", "dlcli_example.median_vote:MedianVote")
 
 
 @hookimpl

@@ -126,7 +126,17 @@ class Mean(Averager):
     name: ClassVar[str] = "mean"
 
     def weight(self, step, horizon):
-        return None if step < horizon.steps / 2 else 1 / (step + 1)
+        return None if step + 1 < horizon.steps / 2 else 1 / (step + 1)
+
+
+class LeavesTheEndOut(Mean):
+    def weight(self, step, horizon):
+        return None if step == horizon.steps - 1 else 0.5
+
+
+class NeedsAnEpoch(Mean):
+    def weight(self, step, horizon):
+        return 0.5 if step >= 1 else None
 
 
 class Overshoots(Mean):
@@ -179,6 +189,8 @@ BROKEN = [
     (training.gives_weights_of_an_average, Overshoots, "a weight is 2.0, expected None or a number in"),
     (training.gives_weights_of_an_average, Never, "no step of 40 enters the average"),
     (training.gives_weights_of_an_average, Forgetful, "depend on the order in which they are asked"),
+    (training.averages_to_the_end, LeavesTheEndOut, "training of 40 steps, 5 an epoch, the last step does not enter"),
+    (training.averages_to_the_end, NeedsAnEpoch, "training of 1 steps, 1 an epoch, the last step does not enter"),
     (training.fills_from_its_generator_alone, FillsHalf, "not every element is filled"),
     (training.fills_from_its_generator_alone, FillsGlobally, "one seed gives different values"),
 ]

@@ -4,7 +4,7 @@ import torch
 from scipy.special import expit, logit, softmax
 
 from dlcli.contracts.task import Task, probabilities
-from dlcli.experiment.combination import MeanCombiner
+from dlcli.layers.combining import MeanOfMembers
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def outputs():
 
 def test_multiclass_is_the_log_of_mean_probabilities(outputs):
     expected = softmax(outputs.double().numpy(), axis=-1).mean(0)
-    combined = MeanCombiner(Task.MULTICLASS)(outputs)
+    combined = MeanOfMembers(Task.MULTICLASS)(outputs)
     np.testing.assert_allclose(combined.exp(), expected, rtol=1e-5)
     np.testing.assert_allclose(probabilities(combined, Task.MULTICLASS), expected, rtol=1e-5)
 
@@ -23,26 +23,26 @@ def test_multiclass_is_the_log_of_mean_probabilities(outputs):
 @pytest.mark.parametrize("task", [Task.BINARY, Task.MULTILABEL])
 def test_binary_and_multilabel_are_the_log_odds_of_mean_probabilities(outputs, task):
     expected = expit(outputs.double().numpy()).mean(0)
-    combined = MeanCombiner(task)(outputs)
+    combined = MeanOfMembers(task)(outputs)
     np.testing.assert_allclose(combined, logit(expected), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(probabilities(combined, task), expected, rtol=1e-5)
 
 
 def test_regression_is_the_mean(outputs):
-    torch.testing.assert_close(MeanCombiner(Task.REGRESSION)(outputs), outputs.mean(0))
+    torch.testing.assert_close(MeanOfMembers(Task.REGRESSION)(outputs), outputs.mean(0))
 
 
 def test_positions_are_combined_one_by_one(outputs):
     by_position = outputs.unsqueeze(2).expand(4, 5, 7, 3)
-    combined = MeanCombiner(Task.MULTICLASS)(by_position)
-    torch.testing.assert_close(combined[:, 6], MeanCombiner(Task.MULTICLASS)(outputs))
+    combined = MeanOfMembers(Task.MULTICLASS)(by_position)
+    torch.testing.assert_close(combined[:, 6], MeanOfMembers(Task.MULTICLASS)(outputs))
 
 
 @pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.MULTILABEL])
 @pytest.mark.parametrize("size", [60.0, 1e4])
 def test_certain_members_give_finite_outputs(task, size):
     outputs = torch.tensor([[[size, -size]], [[size, -size]]])
-    combined = MeanCombiner(task)(outputs)
+    combined = MeanOfMembers(task)(outputs)
     assert combined.isfinite().all()
     found = probabilities(combined, task)
     assert found.min().item() == pytest.approx(1e-7, rel=1e-3)
@@ -53,5 +53,5 @@ def test_certain_members_give_finite_outputs(task, size):
 def test_the_mean_of_one_is_that_one(outputs, task):
     one = outputs[:1]
     torch.testing.assert_close(
-        probabilities(MeanCombiner(task)(one), task), probabilities(one[0], task), rtol=1e-5, atol=1e-6
+        probabilities(MeanOfMembers(task)(one), task), probabilities(one[0], task), rtol=1e-5, atol=1e-6
     )

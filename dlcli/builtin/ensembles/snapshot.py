@@ -1,0 +1,66 @@
+"""The strategy `snapshot`."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from dlcli import Context, Ensemble, KeptStates, MeanOfMembers, MemberSpecification, Plan, Task
+from dlcli.builtin.ensembles.states import mean_of, need_a_cycle
+from dlcli.builtin.schedules.cosine_restarts import CosineRestarts
+
+DEFAULT_CYCLES = 5
+
+
+class Snapshot(Ensemble):
+    """The mean of what one network answers at the end of each cycle of one training.
+
+    The training has `ensemble.members` cycles (5 by default) of ⌊train.epochs / cycles⌋ epochs; epochs that are left
+    over are not used. In each cycle the rate falls along half a cosine and then starts anew (the schedule
+    `cosine_restarts` instead of the recipe's), so that the network settles somewhere else. Probabilities are averaged,
+    for regression outputs.
+
+    Args:
+        last: How many of the last snapshots are averaged, ≥ 1; all where it is not given.
+        final_factor: Factor on the learning rate at the end of a cycle, in [0, 1].
+
+    Raises:
+        ValueError: From the plan: fewer epochs than cycles, or fewer cycles than `last`.
+
+    Source: Huang et al. 2017, "Snapshot ensembles: train 1, get M for free".
+    """
+
+    name: ClassVar[str] = "snapshot"
+    counts: ClassVar[str | None] = "snapshots"
+
+    last: int | None = Field(None, ge=1, description="how many of the last snapshots are averaged; all by default")
+    final_factor: float = Field(0.0, ge=0, le=1, description="factor on the learning rate at the end of a cycle")
+
+    def plan(self, context: Context) -> Plan:
+        """Train one network in cycles."""
+        cycles = context.members or DEFAULT_CYCLES
+        period = self._period(cycles, context.epochs)
+        schedule = CosineRestarts(period_epochs=period, final_factor=self.final_factor)
+        keep = KeptStates("every", period)
+        results = yield [MemberSpecification("network", epochs=cycles * period, schedule=schedule, keep=keep)]
+        need_a_cycle(context, results, cycles, period)
+        taken = results[-self.last :] if self.last else results
+        return mean_of(context, taken)
+
+    def _period(self, cycles: int, epochs: int) -> int:
+        if cycles > epochs:
+            raise ValueError(
+                f"snapshot wants {cycles} cycles of at least one epoch, but train.epochs is {epochs}; raise it, or "
+                "lower ensemble.members"
+            )
+        if self.last is not None and self.last > cycles:
+            raise ValueError(
+                f"snapshot is to average the last {self.last} of {cycles} snapshots; lower ensemble.strategy.last, or "
+                "raise ensemble.members"
+            )
+        return epochs // cycles
+
+    def combine(self, task: Task, settings: Mapping[str, object], state: Mapping[str, Tensor]) -> nn.Module:
+        """Build the mean."""
+        return MeanOfMembers(task)

@@ -1,0 +1,363 @@
+"""Leaves an ensemble complete: its model, its figures, the comparison with its members, a picture, `run.json`.
+
+The test rows are looked at here, once, when everything is decided.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import Tensor
+
+from dlcli import atomic
+from dlcli.contracts.ensemble import AveragedWeights, Combination, Ensemble, Outcome, SingleMember, Unseen
+from dlcli.data.out_of_fold import write_out_of_fold
+from dlcli.errors import UsageError
+from dlcli.experiment.combination import Tempered, Wiring
+from dlcli.experiment.ensemble_comparison import calibration, compare, fit_temperature
+from dlcli.experiment.ensemble_outputs import combined_outputs, wiring_of
+from dlcli.experiment.ensembling import Ensembling
+from dlcli.experiment.environment import now
+from dlcli.experiment.model_folder import AnyModel, Combined, read_model, write_combination, write_part
+from dlcli.experiment.outputs import figures_of
+from dlcli.experiment.summary import finite, finite_number
+from dlcli.report.ensemble_outcome import (
+    Comparison,
+    CurvePoint,
+    EnsembleMember,
+    EnsembleOutcome,
+    TemperatureScaling,
+)
+from dlcli.report.ensemble_svg import ensemble_svg
+
+PICTURE = "ensemble.svg"
+FILES = {"out-of-bag": "oob.h5", "out-of-fold": "oof.h5"}
+
+
+def close_ensemble(ensembling: Ensembling, outcome: Outcome, notes: Sequence[str]) -> EnsembleOutcome:
+    """Leave a finished ensemble complete.
+
+    Args:
+        ensembling: The ensemble.
+        outcome: What its strategy decided.
+        notes: What the user should know.
+
+    Returns:
+        What it came to.
+
+    Raises:
+        UsageError: Temperature scaling is asked for, and there are no rows to fit it on.
+        StorageError: A file could not be written.
+    """
+    return _Closing(ensembling, outcome).close(tuple(notes))
+
+
+@dataclass
+class _Closing:
+    ensembling: Ensembling
+    outcome: Outcome
+
+    def close(self, notes: tuple[str, ...]) -> EnsembleOutcome:
+        own, prepared = self.ensembling, self.ensembling.prepared
+        context, judge = own.context, prepared.judge
+        model = self._write(None)
+        rows = self._rows()
+        outputs = {split: own.outputs_of(model, found) for split, found in rows.items()}
+        scaling_rows, scaling_outputs = self._scaling(outputs, rows)
+        split = self._compared_split(rows)
+        temperature = None
+        before = after = None
+        if split is not None and judge.io.task.classifies and not judge.io.per_position:
+            registry = own.plugins.registry
+            before = calibration(outputs[split], judge, own.batches, rows[split], registry)
+        if scaling_outputs is not None and scaling_rows is not None:
+            temperature = fit_temperature(scaling_outputs, judge, own.batches, scaling_rows, own.plugins.registry)
+        applied = prepared.section.temperature_scaling and temperature is not None
+        if temperature is not None and split is not None and before is not None:
+            scaled = Tempered(temperature, judge.io.task)(outputs[split])
+            after = calibration(scaled, judge, own.batches, rows[split], own.plugins.registry)
+        if applied:
+            model = self._write(temperature)
+            outputs = {name: own.outputs_of(model, found) for name, found in rows.items()}
+        figures = {name: figures_of(outputs[name], judge, own.batches, found) for name, found in rows.items()}
+        comparison, members = self._compare(outputs, rows, split)
+        unseen = self._unseen()
+        score = self._score(outputs, rows, unseen)
+        summary = EnsembleOutcome(
+            run=own.run.path,
+            name=prepared.recipe.name,
+            status="finished",
+            strategy=prepared.strategy.name,
+            kind=_kind(self.outcome),
+            monitor=context.monitor,
+            direction=context.direction,
+            seconds=sum(training.seconds for training in own.conductor.trainings),
+            members=members,
+            train=figures.get("train"),
+            val=figures.get("val"),
+            test=figures.get("test"),
+            score=score,
+            comparison=comparison,
+            unseen_kind=None if unseen is None else unseen.kind,
+            unseen=None if unseen is None else figures_of(unseen.outputs, judge, own.batches, unseen.rows),
+            calibration=before,
+            temperature_scaling=None
+            if temperature is None or before is None or after is None
+            else TemperatureScaling(temperature, applied, before, after),
+            curve=self._curve(rows, split),
+            relative_parameters=_relative_parameters(members),
+            notes=notes,
+            extends=prepared.strategy.extends,
+        )
+        return self._record(summary)
+
+    def _write(self, temperature: float | None) -> AnyModel:
+        """Write the model folder, and read it back: what is scored is what was written."""
+        own, outcome = self.ensembling, self.outcome
+        combined: Combined | None = None
+        if isinstance(outcome, Combination):
+            wiring = wiring_of(outcome)
+            combined = Combined(
+                own.prepared.strategy, own.context.task, wiring, outcome.settings, outcome.state, temperature
+            )
+            parts = {identity: own.part(identity) for identity in wiring.everybody}
+        else:
+            identity = outcome.identity if isinstance(outcome, SingleMember) else outcome.like
+            part = own.part(identity)
+            if isinstance(outcome, AveragedWeights):
+                settled = own.conductor.settled_weights(outcome.state, own.member(identity))
+                tensors = {f"network.{name}": tensor for name, tensor in settled.items()}
+                part = replace(part, tensors={**part.tensors, **tensors})
+            parts = {identity: part}
+            if temperature is not None:
+                voting = own.plugins.registry.component(Ensemble, "dlcli:voting")
+                combined = Combined(
+                    voting, own.context.task, Wiring((identity,)), {"vote": "soft"}, temperature=temperature
+                )
+        if combined is None:
+            write_part(own.run.model, next(iter(parts.values())))
+        else:
+            write_combination(own.run.model, parts, combined, own.plugins)
+        return read_model(own.run.model, own.plugins)
+
+    @property
+    def _fitted_on_validation(self) -> bool:
+        return isinstance(self.outcome, Combination) and self.outcome.fitted_on_validation
+
+    def _rows(self) -> dict[str, Tensor]:
+        """Return the rows that figures of the model are computed over, by split."""
+        prepared = self.ensembling.prepared
+        rows: dict[str, Tensor | None] = {"test": prepared.test_rows}
+        if not self._fitted_on_validation and not any(given.folds for given in prepared.given.values()):
+            rows["val"] = prepared.validation_rows
+        if prepared.library is None:
+            rows["train"] = prepared.training_rows
+        found = {name: own for name, own in rows.items() if own is not None and len(own)}
+        return {name: found[name] for name in ("train", "val", "test") if name in found}
+
+    def _unseen(self) -> Unseen | None:
+        unseen = self.outcome.unseen if isinstance(self.outcome, Combination) else None
+        return unseen if unseen is not None and len(unseen.rows) else None
+
+    def _scaling(self, outputs: dict[str, Tensor], rows: dict[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        """Return rows that a temperature may be fitted on, and the outputs for them; None where there are none."""
+        own = self.ensembling
+        asked = own.prepared.section.temperature_scaling
+        task = own.context.task
+        if not task.classifies or own.prepared.judge.io.per_position:
+            if asked:
+                kind = "a target for every position" if task.classifies else "regression"
+                raise UsageError(
+                    f"ensemble.temperature_scaling divides logits of classes, but the task is {kind}: set it to false"
+                )
+            return None, None
+        unseen = self._unseen()
+        if "val" in outputs:
+            return rows["val"], outputs["val"]
+        if unseen is not None:
+            return unseen.rows, unseen.outputs
+        validation = own.prepared.validation_rows
+        if validation is not None and not self._fitted_on_validation and isinstance(self.outcome, Combination):
+            # Models of folds: each row as the fold says that has not seen it.
+            return validation, combined_outputs(own.prepared.strategy, task, self.outcome, own.outputs, validation)
+        if asked:
+            raise UsageError(
+                "ensemble.temperature_scaling needs rows that the ensemble was not fitted to, and there are none: give "
+                "the data a validation part (data.split.val = 0.2), or set it to false"
+            )
+        return None, None
+
+    def _compared_split(self, rows: dict[str, Tensor]) -> Literal["test", "val"] | None:
+        return "test" if "test" in rows else "val" if "val" in rows else None
+
+    def _compared(self) -> list[str]:
+        """Return the members that the ensemble is compared with: those that answer alone and saw what it saw."""
+        own, outcome = self.ensembling, self.outcome
+        if not own.prepared.strategy.answers_alone:
+            return []
+        wiring = wiring_of(outcome) if isinstance(outcome, Combination) else Wiring(())
+        used = [identity for identity in wiring.everybody if identity not in wiring.fed]
+        whole = [
+            identity
+            for identity, state in own.conductor.states.items()
+            if not state.member.fed and state.member.training_rows is own.prepared.training_rows
+        ]
+        every = dict.fromkeys([*own.prepared.given, *used, *whole])
+        if isinstance(outcome, SingleMember):
+            every.pop(outcome.identity, None)
+        return list(every)
+
+    def _compare(
+        self, outputs: dict[str, Tensor], rows: dict[str, Tensor], split: Literal["test", "val"] | None
+    ) -> tuple[Comparison | None, tuple[EnsembleMember, ...]]:
+        own = self.ensembling
+        names = self._compared()
+        scores = self._scores(names)
+        comparison: Comparison | None = None
+        figures: dict[str, dict[str, float]] = {}
+        if split is not None and names:
+            each = {identity: own.outputs(identity, rows[split]) for identity in names}
+            best = self._best(names, scores)
+            comparison, figures = compare(
+                outputs[split], each, best, own.prepared.judge, own.batches, rows[split], split
+            )
+        return comparison, self._members(names, scores, figures)
+
+    def _scores(self, names: Sequence[str]) -> dict[str, float]:
+        context, rows = self.ensembling.context, self.ensembling.prepared.validation_rows
+        if rows is None:
+            return {}
+        return {identity: context.figure(self.ensembling.outputs(identity, rows), rows) for identity in names}
+
+    def _best(self, names: Sequence[str], scores: dict[str, float]) -> str:
+        """Return the best member by validation rows; without any by its loss on training rows, never by test rows."""
+        own = self.ensembling
+        sign = 1.0 if own.context.direction == "min" else -1.0
+        if scores:
+            return min(names, key=lambda identity: (math.isnan(scores[identity]), sign * scores[identity]))
+        rows = own.prepared.training_rows
+        plain = replace(own.prepared.judge, metrics={})
+        return min(names, key=lambda i: figures_of(own.outputs(i, rows), plain, own.batches, rows)["loss"])
+
+    def _members(
+        self, names: Sequence[str], scores: dict[str, float], figures: dict[str, dict[str, float]]
+    ) -> tuple[EnsembleMember, ...]:
+        own, outcome = self.ensembling, self.outcome
+        if isinstance(outcome, Combination):
+            used = set(wiring_of(outcome).everybody)
+        else:
+            used = {outcome.identity} if isinstance(outcome, SingleMember) else set(outcome.members)
+        found = [
+            EnsembleMember(
+                identity=given.identity,
+                source=str(given.address),
+                epoch=given.epoch,
+                score=finite_number(scores.get(given.identity)),
+                parameters=_count(given.part.tensors),
+                used=given.identity in used,
+                figures=figures.get(given.identity, {}),
+            )
+            for given in own.prepared.given.values()
+        ]
+        for training in own.conductor.trainings:
+            whole = EnsembleMember(
+                training.identity,
+                epochs=training.epochs,
+                seconds=training.seconds / max(1, len(training.states)),
+                used=False,
+                failure=training.failure,
+                stopped=training.stopped,
+            )
+            if training.failure:
+                found.append(whole)
+            for kept in training.states:
+                state = own.conductor.states[kept.identity].result
+                found.append(
+                    replace(
+                        whole,
+                        identity=kept.identity,
+                        epoch=kept.epoch,
+                        score=finite_number(scores.get(kept.identity, state.score)),
+                        parameters=_count(state.state),
+                        used=kept.identity in used,
+                        figures=figures.get(kept.identity, {}),
+                    )
+                )
+        return tuple(found)
+
+    def _score(self, outputs: dict[str, Tensor], rows: dict[str, Tensor], unseen: Unseen | None) -> float | None:
+        own = self.ensembling
+        if "val" in outputs:
+            return finite_number(own.context.figure(outputs["val"], rows["val"]))
+        validation = own.prepared.validation_rows
+        if validation is not None and isinstance(self.outcome, Combination) and not self.outcome.fed:
+            found = combined_outputs(own.prepared.strategy, own.context.task, self.outcome, own.outputs, validation)
+            return finite_number(own.context.figure(found, validation))
+        return None if unseen is None else finite_number(own.context.figure(unseen.outputs, unseen.rows))
+
+    def _curve(self, rows: dict[str, Tensor], split: Literal["test", "val"] | None) -> tuple[CurvePoint, ...]:
+        own = self.ensembling
+        plain = replace(own.prepared.judge, metrics={})
+        points: dict[int, CurvePoint] = {}
+        for combination, score in zip(own.context.combinations, own.context.scores, strict=True):
+            compared = None
+            if split is not None:
+                outputs = combined_outputs(
+                    own.prepared.strategy, own.context.task, combination, own.outputs, rows[split]
+                )
+                compared = finite_number(figures_of(outputs, plain, own.batches, rows[split])["loss"])
+            count = len(combination.members)
+            points[count] = CurvePoint(count, finite_number(score), compared)
+        return tuple(points[count] for count in sorted(points))
+
+    def _record(self, summary: EnsembleOutcome) -> EnsembleOutcome:
+        """Write the picture, the predictions for unseen rows, and `run.json`."""
+        own, run = self.ensembling, self.ensembling.run
+        if len(summary.curve) > 1:
+            summary = replace(summary, picture=run.path / PICTURE)
+            atomic.write_text(run.path / PICTURE, ensemble_svg(summary))
+        unseen = self._unseen()
+        if unseen is not None:
+            order = unseen.rows.argsort()
+            write_out_of_fold(
+                run.path / FILES[unseen.kind], own.prepared.dataset, unseen.rows[order], None, unseen.outputs[order]
+            )
+        seen = {"train"} | ({"val"} if own.prepared.recipe.train.rows != "train" else set())
+        for given in own.prepared.given.values():
+            seen |= {"val"} if given.folds or "val" in given.trained_on else set()
+        if self._fitted_on_validation:
+            seen.add("val")
+        run.update(
+            status="finished",
+            finished=now(),
+            error=None,
+            seconds=round(summary.seconds, 3),
+            epochs=max((member.epochs for member in summary.members), default=0),
+            best_score=summary.score,
+            train=finite(summary.train),
+            val=finite(summary.val),
+            test=finite(summary.test),
+            members=[member.as_json() for member in summary.members],
+            ensemble=summary.ensemble_json(),
+            trained_on=sorted(seen),
+            notes=list(summary.notes),
+        )
+        return summary
+
+
+def _kind(outcome: Outcome) -> Literal["combination", "weights", "single"]:
+    if isinstance(outcome, Combination):
+        return "combination"
+    return "weights" if isinstance(outcome, AveragedWeights) else "single"
+
+
+def _count(tensors: Mapping[str, Tensor]) -> int:
+    """Return how many numbers the weights of a model are."""
+    return sum(t.numel() for name, t in tensors.items() if t.is_floating_point() and ".preprocess" not in f".{name}")
+
+
+def _relative_parameters(members: Sequence[EnsembleMember]) -> float | None:
+    counts = [member.parameters for member in members if member.parameters]
+    used = sum(member.parameters for member in members if member.used)
+    return used * len(counts) / sum(counts) if counts and used else None

@@ -1,0 +1,183 @@
+"""A model that another run left, as a member of an ensemble: read, and asked honestly."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlcli.contracts.dataset import Dataset
+from dlcli.errors import DataError
+from dlcli.experiment.address import Address
+from dlcli.experiment.combination import CombinedModel
+from dlcli.experiment.fold_file import read_folds
+from dlcli.experiment.model import Model
+from dlcli.experiment.model_file import model_tensors
+from dlcli.experiment.model_folder import AnyModel, Part, stored_part
+from dlcli.experiment.model_outputs import ModelOutputs
+from dlcli.plugins import Plugins
+from dlcli.training.checkpoint import NETWORK, read_tensors
+
+
+@dataclass(frozen=True)
+class Given:
+    """A model that another run left.
+
+    Args:
+        identity: Its name within the ensemble, such as `digits-mlp-0001` or `digits-mlp-0001-trial-17`.
+        specification: Equal for the checkpoints of one training.
+        address: Where it is from.
+        model: The model.
+        part: The same as its files have it.
+        seen: Rows that it was trained on, int64; of a model of folds none, since each row is asked of another fold.
+        folds: Where its members are models of folds: each one's identity and held-out rows.
+        trained_on: Names of the splits that it has seen.
+        start: Digest of what its run started from; empty where that was fresh.
+        epoch: The epoch that its weights are from; 0 where it is no single network.
+    """
+
+    identity: str
+    specification: str
+    address: Address
+    model: AnyModel
+    part: Part
+    seen: Tensor
+    folds: Mapping[str, Tensor]
+    trained_on: tuple[str, ...] = ()
+    start: str = ""
+    epoch: int = 0
+
+    def outputs(self, outputs_of: ModelOutputs, rows: Tensor) -> Tensor:
+        """Return its outputs on rows; where it is of folds, each row's by the fold that has not seen it.
+
+        Args:
+            outputs_of: Computes outputs of models.
+            rows: Rows of the dataset, int64 (R,).
+        """
+        if not self.folds or not isinstance(self.model, CombinedModel):
+            return outputs_of(self.model, rows)
+        asked: list[tuple[AnyModel, Tensor]] = [
+            (self.model.part(identity), torch.isin(rows, held_out)) for identity, held_out in self.folds.items()
+        ]
+        rest = ~torch.stack([own for _, own in asked]).any(dim=0)
+        found: Tensor | None = None
+        for model, own in (*asked, (self.model, rest)):
+            if not bool(own.any()):
+                continue
+            values = outputs_of(model, rows[own])
+            if found is None:
+                found = values.new_zeros((len(rows), *values.shape[1:]))
+            found[own] = values
+        return outputs_of(self.model, rows) if found is None else found
+
+    @property
+    def structure(self) -> str:
+        """Equal for networks whose weights may be averaged; empty where it is no single network."""
+        if not isinstance(self.model, Model):
+            return ""
+        states = sorted(
+            (name, hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest())
+            for name, tensor in self.part.tensors.items()
+            if name.startswith("preprocess.")
+        )
+        own = {key: self.part.table[key] for key in ("architecture", "io", "columns", "preprocess")}
+        return json.dumps([own, states], sort_keys=True)
+
+
+def as_member(address: Address, model: AnyModel, dataset: Dataset, plugins: Plugins) -> Given:
+    """Return the model of a run as a member.
+
+    Args:
+        address: The run, or a member of it.
+        model: Its model.
+        dataset: The data that it was trained on, split as it was for it.
+        plugins: Where components are.
+
+    Returns:
+        The member.
+
+    Raises:
+        DataError: Its files are damaged.
+    """
+    folder, facts = address.trained_model(), address.run.read()
+    seen, folds = _seen(address, facts, dataset, model)
+    start = address.run.start
+    return Given(
+        identity=identity_of(address),
+        specification=identity_of(address),
+        address=address,
+        model=model,
+        part=stored_part(folder, plugins),
+        seen=seen,
+        folds=folds,
+        trained_on=("train",) if address.member else tuple(facts.get("trained_on", ("train", "val"))),
+        start=hashlib.sha256(start.read_bytes()).hexdigest() if start.exists() else "",
+        epoch=_epoch(address, facts) if isinstance(model, Model) else 0,
+    )
+
+
+def checkpoints_of(given: Given) -> list[Given]:
+    """Return the checkpoints that the run of a single network kept, by epoch.
+
+    Args:
+        given: Its model.
+
+    Returns:
+        Each checkpoint as a model.
+
+    Raises:
+        DataError: It is no single network, or kept fewer than two.
+    """
+    run = given.address.run
+    folders = sorted((run.path / "checkpoints").glob("epoch-*/" + NETWORK))
+    if not isinstance(given.model, Model) or given.address.member or len(folders) < 2:
+        raise DataError(
+            f"{given.address} kept {len(folders)} checkpoints of one network, and two at least are wanted; keep more "
+            "when training it, such as --set train.keep_checkpoints.last=5, or give the recipe instead of the run"
+        )
+    found = []
+    for file in folders:
+        epoch = int(file.parent.name.split("-")[1])
+        state = read_tensors(file)
+        model = Model(given.model.description, copy.deepcopy(given.model.network), given.model.preprocessing)
+        model.network.load_state_dict(state)
+        part = replace(given.part, tensors=model_tensors(state, model.preprocessing))
+        identity = f"{given.identity}-epoch-{epoch:04d}"
+        found.append(replace(given, identity=identity, model=model, part=part, epoch=epoch))
+    return found
+
+
+def identity_of(address: Address) -> str:
+    """Return what a given model is called within an ensemble."""
+    path = address.run.path.resolve()
+    name = f"{path.parent.name}-{path.name}" + (f"-{address.member}" if address.member else "")
+    return name.replace(".", "_")
+
+
+def _seen(
+    address: Address, facts: Mapping[str, Any], dataset: Dataset, model: AnyModel
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the rows that a model was trained on, and its folds where it is the mean of their models."""
+    if address.run.folds.exists():
+        folds = {f"fold-{number}": fold for number, fold in enumerate(read_folds(address.run))}
+        if address.member in folds:
+            own = folds[address.member]
+            return _joined([own.training, own.validation]), {}
+        if isinstance(model, CombinedModel) and set(model.wiring.members) == set(folds):
+            return torch.empty(0, dtype=torch.int64), {name: fold.held_out for name, fold in folds.items()}
+    trained_on = ["train"] if address.member else list(facts.get("trained_on", ("train", "val")))
+    return _joined([dataset.splits.get(name) for name in trained_on]), {}
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor:
+    return torch.cat([torch.empty(0, dtype=torch.int64), *(part for part in parts if part is not None)])
+
+
+def _epoch(address: Address, facts: Mapping[str, Any]) -> int:
+    entries = {str(entry.get("identity")): entry for entry in facts.get("members", ())}
+    entry = entries.get(address.member, {}) if address.member else facts
+    return int(entry.get("selected_epoch") or entry.get("epoch") or 0)

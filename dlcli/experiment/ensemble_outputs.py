@@ -1,0 +1,95 @@
+"""Outputs of an ensemble's members on rows, each computed once; and of combinations of them."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from dlcli.contracts.ensemble import Combination, Ensemble
+from dlcli.contracts.task import Task
+from dlcli.experiment.combination import Wiring, answers
+
+Compute = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+"""From rows (R,), and further inputs over all rows of the dataset, to a member's outputs (R, …, O) on the CPU."""
+
+
+class MemberOutputs:
+    """Outputs of members by identity.
+
+    Args:
+        rows: How many rows the dataset has.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._compute: dict[str, Compute] = {}
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def add(self, identity: str, compute: Compute) -> None:
+        """Take a member in."""
+        self._compute[identity] = compute
+
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._compute
+
+    def __call__(self, identity: str, rows: Tensor) -> Tensor:
+        """Return a member's outputs (R, …, O) on rows of the dataset, int64 (R,), in their order; R may be 0."""
+        outputs, known = self._known.get(identity, (None, torch.zeros(self._rows, dtype=torch.bool)))
+        missing = torch.unique(rows[~known[rows]])
+        if outputs is None or len(missing):
+            found = self._compute[identity](missing if len(missing) else rows.new_zeros(1), {})
+            if outputs is None:
+                outputs = found.new_zeros((self._rows, *found.shape[1:]))
+            outputs[missing] = found[: len(missing)]
+            known[missing] = True
+            self._known[identity] = outputs, known
+        return outputs[rows]
+
+    def fed(self, identity: str, rows: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Return a member's outputs on rows for which it is fed other values than it was trained with.
+
+        Args:
+            identity: Which.
+            rows: Rows of the dataset, int64 (R,).
+            values: By name the further inputs for these rows (R, F).
+        """
+        whole = {}
+        for name, own in values.items():
+            whole[name] = own.new_zeros((self._rows, own.shape[1]))
+            whole[name][rows] = own
+        return self._compute[identity](rows, whole)
+
+
+def wiring_of(combination: Combination) -> Wiring:
+    """Return whose outputs go where in a combination."""
+    return Wiring(combination.members, combination.fed)
+
+
+def combined_outputs(
+    strategy: Ensemble, task: Task, combination: Combination, outputs: MemberOutputs, rows: Tensor
+) -> Tensor:
+    """Return what a combination says of rows.
+
+    Args:
+        strategy: Whose combiner it is.
+        task: How outputs are read.
+        combination: Members and how to combine them.
+        outputs: Their outputs.
+        rows: Rows of the dataset, int64 (R,).
+
+    Returns:
+        Outputs (R, …, O) on the CPU.
+    """
+    wiring = wiring_of(combination)
+    found: dict[str, Tensor] = {}
+    for identity in wiring.everybody:
+        groups_of = wiring.fed.get(identity)
+        if groups_of is None:
+            found[identity] = outputs(identity, rows)
+        else:
+            values = {name: answers(groups, found, task) for name, groups in groups_of.items()}
+            found[identity] = outputs.fed(identity, rows, values)
+    with torch.no_grad():
+        combiner = strategy.combine(task, combination.settings, combination.state)
+        result: Tensor = combiner(torch.stack([found[identity] for identity in wiring.members]))
+    return result

@@ -1,0 +1,110 @@
+"""`dlcli ensemble --resume RUN`: goes on with an ensemble, or makes it larger."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dlcli.errors import DataError, UsageError
+from dlcli.experiment.address import Address
+from dlcli.experiment.ensemble_execution import EnsembleExecution
+from dlcli.experiment.ensembling import Prepared
+from dlcli.experiment.environment import versions
+from dlcli.experiment.run_directory import is_running
+from dlcli.experiment.run_recipe import write_recipe
+from dlcli.plugins import Plugins
+from dlcli.recipe.difference import differences
+from dlcli.recipe.ensemble_section import EnsembleSection
+from dlcli.recipe.load import load_recipe
+from dlcli.recipe.model import Recipe
+from dlcli.recipe.overrides import Override
+from dlcli.recipe.resolved import resolve
+
+MAY_CHANGE = (
+    "train.device:",
+    "data.path:",
+    "ensemble.members:",
+    "ensemble.runs",
+    "ensemble.temperature_scaling:",
+    "ensemble.skip_missing:",
+)
+"""Differences that a run survives: what members there are stays as it is."""
+
+Prepare = Callable[[Recipe, Path, Path, Plugins], Prepared]
+
+
+def reopen(
+    address: Address, overrides: Sequence[str | Override], plugins: Plugins, prepare: Prepare
+) -> EnsembleExecution:
+    """Prepare an ensemble to go on.
+
+    Args:
+        address: The run.
+        overrides: What is set; only the number of members, the device, the data's place and temperature scaling may
+            change.
+        plugins: Where its components are.
+        prepare: Makes live objects of a recipe.
+
+    Returns:
+        What is to happen.
+
+    Raises:
+        UsageError: It is no ensemble, is running, or the change is none that a run survives.
+        DataError: Its data was changed.
+    """
+    run, facts = address.run, address.run.read()
+    if address.member:
+        raise UsageError(f"a member goes on with its run: dlcli ensemble --resume {run.path}, not {address}")
+    if facts.get("command") != "ensemble":
+        advice = (
+            "the dlcli tune command that began it goes on"
+            if facts.get("command") == "tune"
+            else (f"go on with dlcli train --resume {run.path}")
+        )
+        raise UsageError(f"{run.path} is no ensemble: {advice}")
+    if is_running(facts):
+        raise UsageError(f"{run.path} is running as process {facts['pid']}: wait for it, or interrupt it first")
+    recipe = load_recipe(run.recipe, plugins.registry, overrides)
+    changes = [
+        line
+        for line in differences(facts["recipe"], resolve(recipe, plugins.registry))
+        if not line.startswith(MAY_CHANGE)
+    ]
+    if changes:
+        raise UsageError(
+            f"the recipe of {run.path} is not what it was made with: {'; '.join(changes)}. An ensemble goes on only "
+            "with its own recipe (ensemble.members may grow): change it back, or make a new one"
+        )
+    before = load_recipe(run.recipe, plugins.registry).ensemble
+    if before is not None and recipe.ensemble is not None:
+        _check_members(run.path, before, recipe.ensemble)
+    if not Path(recipe.data.path).is_file():
+        raise DataError(f"{recipe.data.path} is not there: give its new place with --set data.path=…")
+    prepared = prepare(recipe, run.path, run.path.resolve().parent.parent, plugins)
+    if prepared.dataset.fingerprint != facts["data"]["fingerprint"]:
+        raise DataError(
+            f"the data of {run.path} was changed: the fingerprint of {recipe.data.path} is "
+            f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or make a "
+            "new one"
+        )
+    table = write_recipe(run, prepared.recipe, plugins.registry)
+    run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
+    notes = [f"goes on with {run.path}", *(() if prepared.library is None else prepared.library.notes)]
+    if facts["versions"] != versions():
+        notes.append("versions of packages are not those that the run began with: the last bits may differ")
+    return EnsembleExecution(run, prepared, table, resume=True, notes=tuple(notes))
+
+
+def _check_members(path: Path, before: EnsembleSection, now: EnsembleSection) -> None:
+    """Refuse another number of members where the members that there are would not be among them."""
+    if before.members == now.members:
+        return
+    if isinstance(before.members, tuple) or isinstance(now.members, tuple):
+        raise UsageError(f"the members of {path} are listed by architecture and cannot change: make a new ensemble")
+    if not now.strategy.extends:
+        raise UsageError(
+            f"{now.strategy.name} cannot take more members: with another number its members would be others; make a "
+            f"new ensemble with --members {now.members}"
+        )
+    if before.members is not None and now.members is not None and now.members < before.members:
+        raise UsageError(
+            f"ensemble.members of {path} is {before.members} and may only grow, got {now.members}; make a new ensemble"
+        )
