@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from dlcli.contracts.component import PerMember as PerMember
     from dlcli.contracts.component import by_name as by_name
     from dlcli.contracts.component import implements as implements
-    from dlcli.contracts.ensemble import AveragedWeights as AveragedWeights
-    from dlcli.contracts.ensemble import Combination as Combination
     from dlcli.contracts.ensemble import Context as Context
     from dlcli.contracts.ensemble import Ensemble as Ensemble
-    from dlcli.contracts.ensemble import KeptStates as KeptStates
-    from dlcli.contracts.ensemble import MemberResult as MemberResult
-    from dlcli.contracts.ensemble import MemberSpecification as MemberSpecification
-    from dlcli.contracts.ensemble import Outcome as Outcome
     from dlcli.contracts.ensemble import Plan as Plan
-    from dlcli.contracts.ensemble import SingleMember as SingleMember
-    from dlcli.contracts.ensemble import Unseen as Unseen
+    from dlcli.contracts.ensemble_members import AveragedWeights as AveragedWeights
+    from dlcli.contracts.ensemble_members import Combination as Combination
+    from dlcli.contracts.ensemble_members import KeptStates as KeptStates
+    from dlcli.contracts.ensemble_members import MemberResult as MemberResult
+    from dlcli.contracts.ensemble_members import MemberSpecification as MemberSpecification
+    from dlcli.contracts.ensemble_members import Outcome as Outcome
+    from dlcli.contracts.ensemble_members import SingleMember as SingleMember
+    from dlcli.contracts.ensemble_members import Unseen as Unseen
     from dlcli.contracts.exporter import Exporter as Exporter
     from dlcli.contracts.field import Field as Field
     from dlcli.contracts.field import InputOutput as InputOutput
@@ -91,16 +91,14 @@ _WHERE = {
     "contracts.averager": ("Averager",),
     "contracts.batch": ("Batch",),
     "contracts.component": ("Component", "PerMember", "by_name", "implements"),
-    "contracts.ensemble": (
+    "contracts.ensemble": ("Context", "Ensemble", "Plan"),
+    "contracts.ensemble_members": (
         "AveragedWeights",
         "Combination",
-        "Context",
-        "Ensemble",
         "KeptStates",
         "MemberResult",
         "MemberSpecification",
         "Outcome",
-        "Plan",
         "SingleMember",
         "Unseen",
     ),

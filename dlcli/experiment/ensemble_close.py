@@ -3,33 +3,33 @@
 The test rows are looked at here, once, when everything is decided.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from dlcli import atomic
-from dlcli.contracts.ensemble import AveragedWeights, Combination, Ensemble, Outcome, SingleMember, Unseen
+from dlcli.contracts.ensemble_members import AveragedWeights, Combination, Outcome, Unseen
 from dlcli.data.out_of_fold import write_out_of_fold
 from dlcli.errors import UsageError
-from dlcli.experiment.combination import Tempered, Wiring
+from dlcli.experiment.combination import Tempered
 from dlcli.experiment.ensemble_comparison import calibration, compare, fit_temperature
-from dlcli.experiment.ensemble_outputs import combined_outputs, wiring_of
+from dlcli.experiment.ensemble_model import write_outcome
+from dlcli.experiment.ensemble_outputs import combined_outputs
+from dlcli.experiment.ensemble_ranking import best_of, compared_members, curve_of, members_of, scores_of
 from dlcli.experiment.ensembling import Ensembling
 from dlcli.experiment.environment import now
-from dlcli.experiment.model_folder import AnyModel, Combined, read_model, write_combination, write_part
 from dlcli.experiment.outputs import figures_of
 from dlcli.experiment.summary import finite, finite_number
 from dlcli.report.ensemble_outcome import (
     Comparison,
-    CurvePoint,
     EnsembleMember,
     EnsembleOutcome,
     TemperatureScaling,
 )
 from dlcli.report.ensemble_svg import ensemble_svg
+from dlcli.training.timing import seconds_alone
 
 PICTURE = "ensemble.svg"
 FILES = {"out-of-bag": "oob.h5", "out-of-fold": "oof.h5"}
@@ -61,7 +61,7 @@ class _Closing:
     def close(self, notes: tuple[str, ...]) -> EnsembleOutcome:
         own, prepared = self.ensembling, self.ensembling.prepared
         context, judge = own.context, prepared.judge
-        model = self._write(None)
+        model = write_outcome(self.ensembling, self.outcome, None)
         rows = self._rows()
         outputs = {split: own.outputs_of(model, found) for split, found in rows.items()}
         scaling_rows, scaling_outputs = self._scaling(outputs, rows)
@@ -78,7 +78,7 @@ class _Closing:
             scaled = Tempered(temperature, judge.io.task)(outputs[split])
             after = calibration(scaled, judge, own.batches, rows[split], own.plugins.registry)
         if applied:
-            model = self._write(temperature)
+            model = write_outcome(self.ensembling, self.outcome, temperature)
             outputs = {name: own.outputs_of(model, found) for name, found in rows.items()}
         figures = {name: figures_of(outputs[name], judge, own.batches, found) for name, found in rows.items()}
         comparison, members = self._compare(outputs, rows, split)
@@ -105,41 +105,13 @@ class _Closing:
             temperature_scaling=None
             if temperature is None or before is None or after is None
             else TemperatureScaling(temperature, applied, before, after),
-            curve=self._curve(rows, split),
-            relative_parameters=_relative_parameters(members),
+            curve=curve_of(own, None if split is None else rows[split]),
+            relative_seconds=_relative_seconds(own),
+            relative_parameters=_relative_parameters(members, _kind(self.outcome)),
             notes=notes,
-            extends=prepared.strategy.extends,
+            extends=prepared.strategy.extends and prepared.library is None,
         )
         return self._record(summary)
-
-    def _write(self, temperature: float | None) -> AnyModel:
-        """Write the model folder, and read it back: what is scored is what was written."""
-        own, outcome = self.ensembling, self.outcome
-        combined: Combined | None = None
-        if isinstance(outcome, Combination):
-            wiring = wiring_of(outcome)
-            combined = Combined(
-                own.prepared.strategy, own.context.task, wiring, outcome.settings, outcome.state, temperature
-            )
-            parts = {identity: own.part(identity) for identity in wiring.everybody}
-        else:
-            identity = outcome.identity if isinstance(outcome, SingleMember) else outcome.like
-            part = own.part(identity)
-            if isinstance(outcome, AveragedWeights):
-                settled = own.conductor.settled_weights(outcome.state, own.member(identity))
-                tensors = {f"network.{name}": tensor for name, tensor in settled.items()}
-                part = replace(part, tensors={**part.tensors, **tensors})
-            parts = {identity: part}
-            if temperature is not None:
-                voting = own.plugins.registry.component(Ensemble, "dlcli:voting")
-                combined = Combined(
-                    voting, own.context.task, Wiring((identity,)), {"vote": "soft"}, temperature=temperature
-                )
-        if combined is None:
-            write_part(own.run.model, next(iter(parts.values())))
-        else:
-            write_combination(own.run.model, parts, combined, own.plugins)
-        return read_model(own.run.model, own.plugins)
 
     @property
     def _fitted_on_validation(self) -> bool:
@@ -191,100 +163,21 @@ class _Closing:
     def _compared_split(self, rows: dict[str, Tensor]) -> Literal["test", "val"] | None:
         return "test" if "test" in rows else "val" if "val" in rows else None
 
-    def _compared(self) -> list[str]:
-        """Return the members that the ensemble is compared with: those that answer alone and saw what it saw."""
-        own, outcome = self.ensembling, self.outcome
-        if not own.prepared.strategy.answers_alone:
-            return []
-        wiring = wiring_of(outcome) if isinstance(outcome, Combination) else Wiring(())
-        used = [identity for identity in wiring.everybody if identity not in wiring.fed]
-        whole = [
-            identity
-            for identity, state in own.conductor.states.items()
-            if not state.member.fed and state.member.training_rows is own.prepared.training_rows
-        ]
-        every = dict.fromkeys([*own.prepared.given, *used, *whole])
-        if isinstance(outcome, SingleMember):
-            every.pop(outcome.identity, None)
-        return list(every)
-
     def _compare(
         self, outputs: dict[str, Tensor], rows: dict[str, Tensor], split: Literal["test", "val"] | None
     ) -> tuple[Comparison | None, tuple[EnsembleMember, ...]]:
         own = self.ensembling
-        names = self._compared()
-        scores = self._scores(names)
+        names = compared_members(own, self.outcome)
+        scores = scores_of(own, names)
         comparison: Comparison | None = None
         figures: dict[str, dict[str, float]] = {}
         if split is not None and names:
             each = {identity: own.outputs(identity, rows[split]) for identity in names}
-            best = self._best(names, scores)
+            best = best_of(own, names, scores)
             comparison, figures = compare(
                 outputs[split], each, best, own.prepared.judge, own.batches, rows[split], split
             )
-        return comparison, self._members(names, scores, figures)
-
-    def _scores(self, names: Sequence[str]) -> dict[str, float]:
-        context, rows = self.ensembling.context, self.ensembling.prepared.validation_rows
-        if rows is None:
-            return {}
-        return {identity: context.figure(self.ensembling.outputs(identity, rows), rows) for identity in names}
-
-    def _best(self, names: Sequence[str], scores: dict[str, float]) -> str:
-        """Return the best member by validation rows; without any by its loss on training rows, never by test rows."""
-        own = self.ensembling
-        sign = 1.0 if own.context.direction == "min" else -1.0
-        if scores:
-            return min(names, key=lambda identity: (math.isnan(scores[identity]), sign * scores[identity]))
-        rows = own.prepared.training_rows
-        plain = replace(own.prepared.judge, metrics={})
-        return min(names, key=lambda i: figures_of(own.outputs(i, rows), plain, own.batches, rows)["loss"])
-
-    def _members(
-        self, names: Sequence[str], scores: dict[str, float], figures: dict[str, dict[str, float]]
-    ) -> tuple[EnsembleMember, ...]:
-        own, outcome = self.ensembling, self.outcome
-        if isinstance(outcome, Combination):
-            used = set(wiring_of(outcome).everybody)
-        else:
-            used = {outcome.identity} if isinstance(outcome, SingleMember) else set(outcome.members)
-        found = [
-            EnsembleMember(
-                identity=given.identity,
-                source=str(given.address),
-                epoch=given.epoch,
-                score=finite_number(scores.get(given.identity)),
-                parameters=_count(given.part.tensors),
-                used=given.identity in used,
-                figures=figures.get(given.identity, {}),
-            )
-            for given in own.prepared.given.values()
-        ]
-        for training in own.conductor.trainings:
-            whole = EnsembleMember(
-                training.identity,
-                epochs=training.epochs,
-                seconds=training.seconds / max(1, len(training.states)),
-                used=False,
-                failure=training.failure,
-                stopped=training.stopped,
-            )
-            if training.failure:
-                found.append(whole)
-            for kept in training.states:
-                state = own.conductor.states[kept.identity].result
-                found.append(
-                    replace(
-                        whole,
-                        identity=kept.identity,
-                        epoch=kept.epoch,
-                        score=finite_number(scores.get(kept.identity, state.score)),
-                        parameters=_count(state.state),
-                        used=kept.identity in used,
-                        figures=figures.get(kept.identity, {}),
-                    )
-                )
-        return tuple(found)
+        return comparison, members_of(own, self.outcome, scores, figures)
 
     def _score(self, outputs: dict[str, Tensor], rows: dict[str, Tensor], unseen: Unseen | None) -> float | None:
         own = self.ensembling
@@ -295,21 +188,6 @@ class _Closing:
             found = combined_outputs(own.prepared.strategy, own.context.task, self.outcome, own.outputs, validation)
             return finite_number(own.context.figure(found, validation))
         return None if unseen is None else finite_number(own.context.figure(unseen.outputs, unseen.rows))
-
-    def _curve(self, rows: dict[str, Tensor], split: Literal["test", "val"] | None) -> tuple[CurvePoint, ...]:
-        own = self.ensembling
-        plain = replace(own.prepared.judge, metrics={})
-        points: dict[int, CurvePoint] = {}
-        for combination, score in zip(own.context.combinations, own.context.scores, strict=True):
-            compared = None
-            if split is not None:
-                outputs = combined_outputs(
-                    own.prepared.strategy, own.context.task, combination, own.outputs, rows[split]
-                )
-                compared = finite_number(figures_of(outputs, plain, own.batches, rows[split])["loss"])
-            count = len(combination.members)
-            points[count] = CurvePoint(count, finite_number(score), compared)
-        return tuple(points[count] for count in sorted(points))
 
     def _record(self, summary: EnsembleOutcome) -> EnsembleOutcome:
         """Write the picture, the predictions for unseen rows, and `run.json`."""
@@ -352,12 +230,20 @@ def _kind(outcome: Outcome) -> Literal["combination", "weights", "single"]:
     return "weights" if isinstance(outcome, AveragedWeights) else "single"
 
 
-def _count(tensors: Mapping[str, Tensor]) -> int:
-    """Return how many numbers the weights of a model are."""
-    return sum(t.numel() for name, t in tensors.items() if t.is_floating_point() and ".preprocess" not in f".{name}")
-
-
-def _relative_parameters(members: Sequence[EnsembleMember]) -> float | None:
+def _relative_parameters(members: Sequence[EnsembleMember], kind: str) -> float | None:
     counts = [member.parameters for member in members if member.parameters]
     used = sum(member.parameters for member in members if member.used)
+    if kind != "combination":
+        return 1.0
     return used * len(counts) / sum(counts) if counts and used else None
+
+
+def _relative_seconds(own: Ensembling) -> float | None:
+    """Return the time of all training over that of one network alone; None where fewer than two were trained."""
+    trainings = own.conductor.trainings
+    states = list(own.conductor.states.values())
+    if len(trainings) < 2 or not states:
+        return None
+    longest = max(states, key=lambda state: state.training.epochs)
+    alone = seconds_alone(longest.member, own.batches, longest.training.epochs, own.device)
+    return sum(training.seconds for training in trainings) / alone

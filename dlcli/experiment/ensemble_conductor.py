@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.batch import Batches
-from dlcli.contracts.ensemble import MemberResult, MemberSpecification, Outcome
+from dlcli.contracts.ensemble_members import MemberResult, MemberSpecification, Outcome
 from dlcli.contracts.member import Engine, Member, Watch
 from dlcli.errors import PluginError, TrainingError, UsageError
 from dlcli.experiment.ensemble_context import StrategyContext
@@ -215,5 +215,5 @@ def structure_of(member: Member) -> str:
         for key, tensor in fitted.state.items()
     }
     columns = {name: tensor.tolist() for name, tensor in member.input_columns.items()}
-    parts = [member.architecture.table(lambda c: type(c).__name__), repr(member.io), columns, digest(states)]
+    parts = [member.architecture.stack_key(), repr(member.io), columns, digest(states)]
     return json.dumps(parts)

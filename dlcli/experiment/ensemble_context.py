@@ -10,7 +10,8 @@ from torch import Tensor
 from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.dataset import Dataset
-from dlcli.contracts.ensemble import Combination, Ensemble, MemberResult
+from dlcli.contracts.ensemble import Ensemble
+from dlcli.contracts.ensemble_members import Combination, MemberResult
 from dlcli.contracts.folds import Fold
 from dlcli.contracts.history import Direction
 from dlcli.contracts.member import Member

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlcli.contracts.ensemble import MemberResult
+from dlcli import atomic
+from dlcli.contracts.ensemble_members import MemberResult
 from dlcli.contracts.run import RunInfo
 from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import Interrupted, StorageError
+from dlcli.errors import Interrupted, StorageError, UsageError
 from dlcli.experiment.ensemble_close import close_ensemble
 from dlcli.experiment.ensemble_conductor import Conductor
 from dlcli.experiment.ensemble_context import StrategyContext
@@ -88,6 +89,10 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
         except (Interrupted, KeyboardInterrupt):
             run.update(status="interrupted", members=_so_far(ensembling), notes=list(watch.notes))
             summary = _interrupted(ensembling, tuple(watch.notes))
+        except UsageError:
+            if not execution.resume and not ensembling.conductor.trainings:
+                atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+            raise
         except Exception as error:
             # The disk may be full: what made it fail is what the user must hear.
             with contextlib.suppress(StorageError):

@@ -57,6 +57,9 @@ class Given:
         Args:
             outputs_of: Computes outputs of models.
             rows: Rows of the dataset, int64 (R,).
+
+        Returns:
+            Outputs (R, …, O) on the CPU, in the order of the rows.
         """
         if not self.folds or not isinstance(self.model, CombinedModel):
             return outputs_of(self.model, rows)
@@ -84,8 +87,14 @@ class Given:
             for name, tensor in self.part.tensors.items()
             if name.startswith("preprocess.")
         )
-        own = {key: self.part.table[key] for key in ("architecture", "io", "columns", "preprocess")}
-        return json.dumps([own, states], sort_keys=True)
+        own = {key: self.part.table[key] for key in ("io", "columns", "preprocess")}
+        return json.dumps([self.model.description.architecture.stack_key(), own, states], sort_keys=True)
+
+    @property
+    def source(self) -> str:
+        """The run as a user may write it."""
+        path = self.address.run.path.resolve()
+        return f"{path.parent.name}/{path.name}" + (f"@{self.address.member}" if self.address.member else "")
 
 
 def as_member(address: Address, model: AnyModel, dataset: Dataset, plugins: Plugins) -> Given:

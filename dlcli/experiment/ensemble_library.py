@@ -66,12 +66,14 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
         notes.append(f"{what} is left out: {error}")
 
     references: list[str] = []
+    searches = 0
     for reference in section.runs:
         references.append(reference)
         try:
             named = _find(reference, folder, runs)
             references[-1] = str(named.run.path.resolve()) + (f"@{named.member}" if named.member else "")
             addresses = _expanded(named, section.top)
+            searches += len(addresses) > 1 or addresses[0] != named
         except (UsageError, DataError) as error:
             skip(reference, error)
             continue
@@ -93,6 +95,10 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
             if not given.folds:
                 deciding = _both(deciding, own.splits.get("val", open_rows[:0]))
             test = _both(test, own.splits.get("test", open_rows[:0]))
+    if section.top is not None and not searches:
+        raise UsageError(
+            "ensemble.top (--top) takes the best trials of a search, and there is no search among the runs"
+        )
     if not members:
         raise DataError(f"no run is left to combine: {'; '.join(notes) or 'none was named'}")
     if section.strategy.expands_checkpoints and len(members) == 1:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
-from dlcli.contracts.ensemble import KeptStates, MemberSpecification
+from dlcli.contracts.ensemble_members import KeptStates, MemberSpecification
 from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing

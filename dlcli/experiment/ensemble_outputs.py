@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from dlcli.contracts.ensemble import Combination, Ensemble
+from dlcli.contracts.ensemble import Ensemble
+from dlcli.contracts.ensemble_members import Combination
 from dlcli.contracts.task import Task
 from dlcli.experiment.combination import Wiring, answers
 
@@ -52,6 +53,9 @@ class MemberOutputs:
             identity: Which.
             rows: Rows of the dataset, int64 (R,).
             values: By name the further inputs for these rows (R, F).
+
+        Returns:
+            Outputs (R, …, O) on the CPU.
         """
         whole = {}
         for name, own in values.items():

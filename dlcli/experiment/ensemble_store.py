@@ -69,7 +69,13 @@ class MemberStore:
         self._run, self._room, self._plugins = run, room, plugins
 
     def read(self, identity: str) -> Training | None:
-        """Return what became of a training; None where it is not over.
+        """Return what became of a training.
+
+        Args:
+            identity: The identity that was asked for.
+
+        Returns:
+            What became of it; None where it is not over.
 
         Raises:
             DataError: The file is damaged.

@@ -112,6 +112,9 @@ def member_of(identity: str, prepared: Prepared, conductor: Conductor, outputs_o
         conductor: Knows the trained ones.
         outputs_of: Makes what stands for a member.
 
+    Returns:
+        The member.
+
     Raises:
         ValueError: It is no single network.
     """

@@ -81,6 +81,9 @@ def trained_part(
         state: The network's `state_dict`, on the CPU.
         preprocessing: What is applied to each field before it.
         plugins: Names and versions of the packages that it needs.
+
+    Returns:
+        The part.
     """
     needed = packages(components_of(description), plugins)
     return Part(model_table(description, plugins), model_tensors(state, preprocessing), needed)
@@ -92,6 +95,9 @@ def stored_part(folder: Path, plugins: Plugins) -> Part:
     Args:
         folder: A model folder.
         plugins: What is installed.
+
+    Returns:
+        The part.
 
     Raises:
         DataError: A file is missing or damaged.

@@ -33,6 +33,9 @@ class ModelOutputs:
         Args:
             model: The model.
             rows: Rows of the dataset, int64 (R,); one at least.
+
+        Returns:
+            The outputs.
         """
         return self._of(model, rows, {})
 

@@ -71,7 +71,7 @@ def comparison_table(outcome: EnsembleOutcome) -> Table:
     if comparison is None:
         raise ValueError("nothing was compared: the outcome has no comparison")
     best = member_names(outcome.members).get(comparison.best_member, comparison.best_member)
-    count = sum(bool(member.figures) and member.used for member in outcome.members)
+    count = sum(bool(member.figures) for member in outcome.members)
     table = plain_table()
     table.add_column(f"{comparison.rows:,} {comparison.split} rows", overflow="fold")
     for name in comparison.ensemble:
@@ -93,6 +93,8 @@ def _subject(outcome: EnsembleOutcome) -> str:
 
 
 def _gain(gain: Gain) -> str:
+    if 1e-3 <= gain.standard_error < 1e3:
+        return f"{gain.value:+.4f} ± {gain.standard_error:.4f}"
     sign = "+" if gain.value > 0 else ""
     return sign + with_spread(gain.value, gain.standard_error)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from dlcli.training.simplify import simplify
 
@@ -48,14 +48,26 @@ def capture(key: str, function: Function, tensors: Sequence[Tensor]) -> Captured
         The captured function.
     """
     whole = f"{key} {';'.join(f'{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}' for t in tensors)}"
-    found = _kept.pop(whole, None) or _capture(function, tensors)
+    found = _kept.pop(whole, None) or capture_anew(function, tensors)
     _kept[whole] = found
     if len(_kept) > CAPTURES:
         del _kept[next(iter(_kept))]  # the least used
     return found
 
 
-def _capture(function: Function, tensors: Sequence[Tensor]) -> Captured:
+def capture_anew(
+    function: Function, tensors: Sequence[Tensor], passes: Sequence[Callable[[fx.GraphModule], None]] = ()
+) -> Captured:
+    """Capture a function, and keep nothing.
+
+    Args:
+        function: The function.
+        tensors: What it will get, or others like them.
+        passes: What rewrites its graph besides `simplify`, and after it.
+
+    Returns:
+        The captured function.
+    """
     from torch.fx.experimental.proxy_tensor import make_fx
     from torch.fx.graph import CodeGen
 
@@ -69,4 +81,6 @@ def _capture(function: Function, tensors: Sequence[Tensor]) -> Captured:
         module = make_fx(flat)(*tensors)
     module.graph.set_codegen(CodeGen())
     simplify(module)
+    for rewrite in passes:
+        rewrite(module)
     return Captured(module.forward, names)

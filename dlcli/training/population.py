@@ -164,6 +164,9 @@ def read_plan(directory: Path, members: Iterable[str]) -> Plan | None:
     Args:
         directory: Where it trained.
         members: Identities of its members, in any order.
+
+    Returns:
+        The plan.
     """
     names = frozenset(members)
     return next((plan for plan in _read_plans(directory) if plan.members == names), None)

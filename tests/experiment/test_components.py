@@ -71,6 +71,8 @@ def test_every_snippet_is_part_of_a_recipe_that_loads(builtins, entry):
         "optimizer": lambda r: r.train.optimizer,
         "schedule": lambda r: r.train.schedule,
         "search": lambda r: r.tune.method,
+        "averager": lambda r: r.train.averager,
+        "ensemble": lambda r: r.ensemble.strategy,
     }
     assert held[entry.kind](loaded) == expected
 

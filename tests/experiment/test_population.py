@@ -470,11 +470,11 @@ def test_a_damaged_combination_is_refused(folder, plugins, recipe, damage):
     file = run / "model/model.json"
     table = json.loads(file.read_text())
     if damage == "members":
-        del table["combination"]["members"][0]["model"]
+        del table["combination"]["parts"][0]["model"]
         match = "model.json is damaged: KeyError: 'model'"
     elif damage == "combiner":
-        table["combination"]["combiner"] = "stacking"
-        match = "combines 2 members by 'stacking'; this dlcli knows mean: use the dlcli that wrote it"
+        table["combination"]["strategy"]["name"] = "stakcing"
+        match = "model.json is damaged: ValueError: unknown ensemble 'stakcing'; did you mean 'stacking'"
     else:
         table["models"][0]["architecture"]["hidden"] = [17]
         match = "model.safetensors does not fit model.json"

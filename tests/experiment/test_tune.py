@@ -62,8 +62,8 @@ def test_with_folds_a_score_is_the_mean_over_held_out_rows(folder, tunable, plug
         assert row.score == pytest.approx(statistics.fmean(row.fold_scores))
         assert row.spread == pytest.approx(statistics.stdev(row.fold_scores))
         kept = load(f"{run}@trial-{row.number}", plugins=plugins)
-        assert len(kept.models) == 3
-        for fold, model, score in zip(folds, kept.models, row.fold_scores, strict=True):
+        assert len(kept.wiring.members) == 3
+        for fold, model, score in zip(folds, kept.parts, row.fold_scores, strict=True):
             held_out = torch.tensor(fold["held_out"])
             found = model.probabilities(x[held_out]).double().numpy()
             assert score == pytest.approx(log_loss(y[held_out], found / found.sum(1, keepdims=True)), rel=1e-4)

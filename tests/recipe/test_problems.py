@@ -14,13 +14,13 @@ path = "d.h5"
 [model]
 architecture = "net"
 """
-KEYS = "allowed here: name, seed, data, model, train, regularizers, tune, log"
+KEYS = "allowed here: name, seed, data, model, train, regularizers, tune, ensemble, log"
 
 # What is added to the recipe (or replaces it, where it has a [data] of its own); place, key and message of the problem.
 CASES = [
     # Unknown keys, at every depth.
     ("trian = 1\n" + BASE, "1", "trian", f"unknown key 'trian'; did you mean 'train'?; {KEYS}"),
-    ("ensemble = { members = 3 }\n" + BASE, "1", "ensemble", f"unknown key 'ensemble'; {KEYS}"),
+    ("esnemble = { members = 3 }\n" + BASE, "1", "esnemble", f"unknown key 'esnemble'; did you mean 'ensemble'?; {KEYS}"),
     ("[train]\nepoch = 3", "6", "train.epoch", "unknown key 'epoch'; did you mean 'epochs'?; allowed here: epochs, batch_"),
     ("[train]\nstratify = true", "6", "train.stratify", "unknown key 'stratify'; did you mean data.split.stratify?; allowed"),
     ("[train]\nlr = 0.1", "6", "train.lr", "unknown key 'lr'; did you mean train.optimizer.lr?; allowed here: epochs"),

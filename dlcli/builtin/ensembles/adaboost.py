@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from dlcli import Combination, Context, Ensemble, MemberSpecification, Plan, Task
+from dlcli import Combination, Context, Ensemble, MemberSpecification, Plan, Task, outputs_from
 from dlcli.builtin.ensembles.members import DEFAULT_MEMBERS, need_whole_rows, specifications
 
 LEAST_WEIGHT = 2.0**-52
@@ -20,12 +20,12 @@ class AdaBoost(Ensemble):
     """Each round trains a network that looks harder at the rows that the last one got wrong; they vote by weight.
 
     SAMME for classes: with ε the weighted share of wrong training rows and K classes, a member's weight is
-    α = η (ln((1 − ε)/ε) + ln(K − 1)), wrong rows' weights grow by exp α, and outputs are log softmax(f/(K − 1)) with
-    f_k the weighted mean of 1 where a member says k and −1/(K − 1) where not (for binary the log-odds of the same).
+    α = η (ln((1 − ε)/ε) + ln(K − 1)), wrong rows' weights grow by exp α, and a class's probability is its share of the
+    members' weights, clamped to [1e-7, 1 − 1e-7] (scikit-learn's is a softmax of the same shares, nearly uniform).
     R2 for regression with one target: with ℓ the loss of |ŷ − y| over its maximum, ε its weighted mean and
-    β = ε/(1 − ε), α = −η ln β, weights shrink by β^(η(1 − ℓ)), and the output is the weighted median. All as in
-    scikit-learn. Boosting ends where a member is no better than chance (ε ≥ 1 − 1/K, R2: ε ≥ ½; it is left out), or
-    makes no error (it enters with α = 1): members that fit all their training rows leave nothing to boost.
+    β = ε/(1 − ε), α = −η ln β, weights shrink by β^(η(1 − ℓ)), and the output is the weighted median. Members, weights
+    and classes are scikit-learn's. Boosting ends where a member is no better than chance (ε ≥ 1 − 1/K, R2: ε ≥ ½; it is
+    left out), or makes no error (it enters with α = 1): members that fit all training rows leave nothing to boost.
 
     Args:
         method: `reweight` weighs rows in the loss; `resample` draws as many rows by weight, with replacement.
@@ -150,7 +150,7 @@ class _Boost:
 
 
 class WeightedVote(nn.Module):
-    """SAMME's decision as outputs; its members vote with their likeliest class.
+    """Each class's share of the members' weights, as outputs; members vote with their likeliest class.
 
     Args:
         task: Binary or multiclass.
@@ -168,14 +168,10 @@ class WeightedVote(nn.Module):
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Return the combined outputs."""
-        if self.task is Task.BINARY:
-            signs = (outputs > 0).double() * 2 - 1
-            odds: Tensor = 2 * torch.tensordot(self.weights, signs, dims=([0], [0]))
-            return odds.to(outputs.dtype)
-        others = outputs.shape[-1] - 1
-        said = nn.functional.one_hot(outputs.argmax(dim=-1), outputs.shape[-1]).double()
-        decision = torch.tensordot(self.weights, said * (1 + 1 / others) - 1 / others, dims=([0], [0]))
-        return torch.log_softmax(decision / others, dim=-1).to(outputs.dtype)
+        binary = self.task is Task.BINARY
+        said = (outputs > 0) if binary else nn.functional.one_hot(outputs.argmax(dim=-1), outputs.shape[-1])
+        shares = torch.tensordot(self.weights, said.double(), dims=([0], [0]))
+        return outputs_from(shares, self.task).to(outputs.dtype)
 
 
 class WeightedMedian(nn.Module):

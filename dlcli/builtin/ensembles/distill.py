@@ -16,18 +16,21 @@ class Distill(Ensemble):
     It minimises α · T² · cross-entropy(teacher at T, student at T) + (1 − α) · cross-entropy(truth, student), with
     logits divided by the temperature T; for regression α (ŷ − teacher)² + (1 − α)(ŷ − y)². Figures, and the best
     epoch, are by the recipe's own loss and the truth. Where the teacher is a model of folds, each training row's
-    answer is that of the fold that has not seen it.
+    answer is that of the fold that has not seen it. Soft answers take longer to learn than classes, and do not invite
+    overfitting as these do: by default the student trains twice the recipe's epochs.
 
     Args:
         student: Its architecture; by default the recipe's.
         temperature: T > 0; the larger, the more the teacher's small probabilities count. Without effect for
             regression.
         teacher: α in [0, 1], the teacher's share.
+        epochs_factor: The student's epochs as a multiple of `train.epochs`, > 0.
 
     Raises:
         ValueError: From the plan: not exactly one model is given.
 
-    Source: Hinton et al. 2015, "Distilling the knowledge in a neural network".
+    Source: Hinton et al. 2015, "Distilling the knowledge in a neural network"; Beyer et al. 2022, "Knowledge
+    distillation: a good teacher is patient and consistent", for the longer training.
     """
 
     name: ClassVar[str] = "distill"
@@ -35,8 +38,9 @@ class Distill(Ensemble):
     takes: ClassVar[Literal["trained", "given", "either"]] = "given"
 
     student: Architecture | None = Field(None, description="the student's architecture; the recipe's by default")
-    temperature: float = Field(2.0, gt=0, description="what both sides' logits are divided by")
+    temperature: float = Field(3.0, gt=0, description="what both sides' logits are divided by")
     teacher: float = Field(0.9, ge=0, le=1, description="share of the teacher's answers; the rest is the truth's")
+    epochs_factor: float = Field(2.0, gt=0, description="the student's epochs as a multiple of the recipe's")
 
     def plan(self, context: Context) -> Plan:
         """Train the student."""
@@ -52,9 +56,14 @@ class Distill(Ensemble):
         target = known.new_zeros(context.rows, *known.shape[1:])
         target[rows] = known
         loss = Distillation(task=context.task, temperature=self.temperature, teacher=self.teacher)
-        (student,) = yield [
-            MemberSpecification("student", architecture=self.student, training_loss=loss, training_target=target)
-        ]
+        wanted = MemberSpecification(
+            "student",
+            architecture=self.student,
+            training_loss=loss,
+            training_target=target,
+            epochs=max(round(self.epochs_factor * context.epochs), 1),
+        )
+        (student,) = yield [wanted]
         return SingleMember(student.identity)
 
     def combine(self, task: Task, settings: Mapping[str, object], state: Mapping[str, Tensor]) -> nn.Module:

@@ -34,6 +34,7 @@ class GradientBoosting(Ensemble):
     name: ClassVar[str] = "gradient_boosting"
     counts: ClassVar[str | None] = "rounds"
     extends: ClassVar[bool] = True
+    answers_alone: ClassVar[bool] = False
 
     shrinkage: float = Field(0.3, gt=0, le=1, description="share of a round's output that enters the sum")
     patience: int = Field(3, ge=1, description="rounds without a better score after which boosting ends")

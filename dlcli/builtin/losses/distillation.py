@@ -36,7 +36,7 @@ class Distillation(Loss):
     tasks: ClassVar[frozenset[Task]] = frozenset()  # none whose target a dataset has
 
     task: Task = Field(description="how outputs are read")
-    temperature: PerMember = Field(2.0, gt=0, description="what both sides' logits are divided by")
+    temperature: PerMember = Field(3.0, gt=0, description="what both sides' logits are divided by")
     teacher: PerMember = Field(0.9, ge=0, le=1, description="share of the teacher's answers; the rest is the truth's")
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:

@@ -34,6 +34,15 @@ def test_the_target_is_the_teachers_answers_and_the_truth(registry, task):
     assert not target[others].any()
 
 
+@pytest.mark.parametrize(("factor", "epochs", "expected"), [(2.0, 30, 60), (1.0, 30, 30), (0.01, 30, 1), (0.5, 5, 2)])
+def test_its_epochs_are_a_multiple_of_the_recipes(registry, factor, epochs, expected):
+    context, _ = context_of(Task.MULTICLASS)
+    context.epochs = epochs
+    strategy = registry.create("ensemble", "distill", epochs_factor=factor)
+    rounds, _ = run(strategy, context, lambda wanted: [model(wanted.identity)])
+    assert rounds[0][0].epochs == expected
+
+
 def test_a_student_of_its_own(registry):
     strategy = registry.create("ensemble", "distill", student={"name": "mlp", "hidden": [5]})
     rounds, _ = run(strategy, context_of(Task.MULTICLASS)[0], lambda wanted: [model(wanted.identity)])
@@ -67,7 +76,11 @@ def test_one_teacher_exactly(registry, count, told):
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"temperature": 0.0}, "greater than 0"), ({"teacher": 1.5}, "less than or equal to 1")],
+    [
+        ({"temperature": 0.0}, "greater than 0"),
+        ({"teacher": 1.5}, "less than or equal to 1"),
+        ({"epochs_factor": 0.0}, "greater than 0"),
+    ],
 )
 def test_ranges(registry, parameters, message):
     with pytest.raises(ValueError, match=message):

@@ -13,12 +13,14 @@ def train(wanted):
     ("epochs", "members", "used", "period"), [(30, None, 30, 6), (32, None, 30, 6), (30, 4, 28, 7), (5, 5, 5, 1)]
 )
 def test_cycles_of_one_training(registry, epochs, members, used, period):
-    strategy = registry.create("ensemble", "snapshot", final_factor=0.05)
+    strategy = registry.create("ensemble", "snapshot", initial_factor=2.0, final_factor=0.05)
     context = ScriptedContext(epochs=epochs, members=members)
     rounds, outcome = run(strategy, context, train)
     ((wanted,),) = rounds
     assert (wanted.identity, wanted.epochs, wanted.keep) == ("network", used, KeptStates("every", period))
-    assert wanted.schedule == registry.create("schedule", "cosine_restarts", period_epochs=period, final_factor=0.05)
+    assert wanted.schedule == registry.create(
+        "schedule", "cosine_restarts", period_epochs=period, initial_factor=2.0, final_factor=0.05
+    )
     kept = tuple(f"network-epoch-{epoch:04}" for epoch in range(period, used + 1, period))
     assert outcome == Combination(kept)
     assert [reached.members for reached in context.curve] == [kept[:count] for count in range(1, len(kept) + 1)]
@@ -32,7 +34,7 @@ def test_a_snapshot_is_taken_where_the_rate_is_lowest(registry):
     factors = [wanted.schedule.factor(step, whole, nothing) for step in range(30 * 8)]
     ends = [factors[epoch * 8 - 1] for epoch in range(6, 31, 6)]
     assert max(ends) == min(factors[: 6 * 8])
-    assert factors[6 * 8] == 1.0
+    assert factors[6 * 8] == 3.0
 
 
 def test_only_the_last_snapshots(registry):

@@ -81,6 +81,16 @@ def test_a_warm_up_as_long_as_the_training(registry, name):
     assert factors(schedule) == pytest.approx([(step + 1) / WHOLE.steps for step in range(WHOLE.steps)])
 
 
+@pytest.mark.parametrize("initial", [0.5, 3.0])
+def test_restarts_from_another_rate_are_torchs_from_that_rate(registry, initial):
+    schedule = registry.create(
+        "schedule", "cosine_restarts", period_epochs=4, initial_factor=initial, final_factor=0.25
+    )
+    expected = torchs(lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 4 * PER_EPOCH, eta_min=0.25 / initial))
+    assert factors(schedule)[:: 4 * PER_EPOCH] == pytest.approx([initial] * 3)
+    assert factors(schedule) == pytest.approx([initial * rate for rate in expected], rel=1e-12)
+
+
 def test_cosine_stays_at_its_end(registry):
     schedule = registry.create("schedule", "cosine", final_factor=0.3)
     assert schedule.factor(WHOLE.steps, WHOLE, NOTHING_YET) == pytest.approx(0.3)
@@ -94,6 +104,7 @@ def test_cosine_stays_at_its_end(registry):
         ("cosine", {"final_factor": 1.5}, "less than or equal to 1"),
         ("cosine_restarts", {"period_epochs": 0}, "greater than or equal to 1"),
         ("cosine_restarts", {"multiplier": 0}, "greater than or equal to 1"),
+        ("cosine_restarts", {"initial_factor": 0.0}, "greater than 0"),
         ("step", {"step_epochs": 0}, "greater than or equal to 1"),
         ("step", {"step_epochs": 2.5}, "valid integer"),
         ("step", {"multiplier": 0.0}, "greater than 0"),

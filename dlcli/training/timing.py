@@ -1,0 +1,51 @@
+"""How long one network takes to train alone, from a few steps of it."""
+
+import time
+from itertools import islice
+
+import torch
+
+from dlcli.contracts.batch import Batches
+from dlcli.contracts.member import Member
+from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.step import Step
+from dlcli.training.threads import suitable_threads
+
+WARM_UP_STEPS, STEPS = 4, 40
+SECONDS = 0.3
+"""Steps are taken for no longer than that, but one at least."""
+
+
+def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.device) -> float:
+    """Estimate how long the loop engine takes for one member's optimizer steps; evaluation is not counted.
+
+    Args:
+        member: Who; nothing of it is kept.
+        batches: The dataset.
+        epochs: How many epochs.
+        device: Where to compute.
+
+    Returns:
+        Seconds, from the median of up to 40 steps, timed for 0.3 seconds at most.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        network = build_network(member, device)
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        optimizer = member.optimizer.build(
+            parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
+        )
+        step = Step(member, network, optimizer, device)
+        seed_epoch(active_dropouts(network), member, 1, device)
+        step.start_epoch(1)
+        taken: list[float] = []
+        start = last = time.perf_counter()
+        with suitable_threads(network, member):
+            for batch in islice(batches.training(member, 1), WARM_UP_STEPS + STEPS):
+                float(step(batch))
+                now = time.perf_counter()
+                taken.append(now - last)
+                last = now
+                if now - start > SECONDS:
+                    break
+    counted = sorted(taken[WARM_UP_STEPS:] or taken[-1:])
+    return counted[len(counted) // 2] * batches.steps(member) * epochs
