@@ -25,7 +25,7 @@ def ensemble(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="voting, bagging, stacking, greedy … or a plugin's: dlcli plugins list ensemble.",
+            help="voting, bagging, stacking, greedy … or a plugin's: dlcli plugins list --kind ensemble.",
             autocompletion=completion.strategies,
         ),
     ] = None,

@@ -9,6 +9,7 @@ from torch import Tensor
 from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.averager import Averager
 from dlcli.contracts.loss import Loss
+from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.schedule import Schedule
 
 
@@ -44,6 +45,7 @@ class MemberSpecification:
         input_columns: For an input field: the columns that this member sees, int64, after preprocessing.
         initial_state: Weights to start from instead of fresh ones, by name as in the network's `state_dict`.
         epochs: Epochs at most.
+        optimizer: Another optimizer.
         schedule: Another schedule, laid out for `epochs`.
         averager: Keeps an average of the weights, which is then what is validated and kept.
         keep: Which states it wants.
@@ -62,6 +64,7 @@ class MemberSpecification:
     input_columns: Mapping[str, Tensor] = field(default_factory=dict)
     initial_state: Mapping[str, Tensor] | None = None
     epochs: int | None = None
+    optimizer: Optimizer | None = None
     schedule: Schedule | None = None
     averager: Averager | None = None
     keep: KeptStates = KeptStates()

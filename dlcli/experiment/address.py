@@ -40,7 +40,8 @@ class Address:
             return self.model
         facts = self.run.read()
         status = facts.get("status")
-        advice = f"go on with dlcli train --resume {self.run.path}"
+        command = "ensemble" if facts.get("command") == "ensemble" else "train"
+        advice = f"go on with dlcli {command} --resume {self.run.path}"
         if facts.get("command") == "tune":
             advice = "it is a search that has not ended: the dlcli tune command that began it goes on"
         failures = {entry.get("identity"): entry.get("failure") for entry in facts.get("members", ())}

@@ -210,6 +210,9 @@ def _problems(prepared: Prepared) -> list[Problem]:
             f"{strategy.name} chooses by validation rows, and {where}: "
             + ("train them with the same splits" if section.runs else "set data.split.val"),
         )
+    if section.temperature_scaling and (not task.classifies or prepared.judge.io.per_position):
+        kind = "has a target for every position" if task.classifies else f"is {task}"
+        add("ensemble.temperature_scaling", f"it divides logits of classes, but the task {kind}: set it to false")
     train = recipe.train
     if train.seeds > 1:
         add("train.seeds", "an ensemble has members of its own: set ensemble.members instead, and remove the key")

@@ -138,11 +138,6 @@ class _Closing:
         asked = own.prepared.section.temperature_scaling
         task = own.context.task
         if not task.classifies or own.prepared.judge.io.per_position:
-            if asked:
-                kind = "a target for every position" if task.classifies else "regression"
-                raise UsageError(
-                    f"ensemble.temperature_scaling divides logits of classes, but the task is {kind}: set it to false"
-                )
             return None, None
         unseen = self._unseen()
         if "val" in outputs:

@@ -133,10 +133,10 @@ class Conductor:
                 resume=self._resume,
                 engine=self._engine if len(missing) > 1 else _alone(self._engine),
             )
-            which = {spec.identity: spec.keep.which for spec in specifications}
+            kept = {spec.identity: spec.keep for spec in specifications}
             for result in results:
                 name = result.identity
-                found[name] = self._store.write(members[name], result, which[name])
+                found[name] = self._store.write(members[name], result, kept[name])
         trainings = [training for name in names if (training := found[name]) is not None]
         self.trainings += trainings
         failed = [training for training in trainings if training.failure]

@@ -13,7 +13,7 @@ from dlcli import atomic
 from dlcli.contracts.ensemble_members import MemberResult
 from dlcli.contracts.run import RunInfo
 from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import Interrupted, StorageError, UsageError
+from dlcli.errors import DataError, Interrupted, PluginError, StorageError, UsageError
 from dlcli.experiment.ensemble_close import close_ensemble
 from dlcli.experiment.ensemble_conductor import Conductor
 from dlcli.experiment.ensemble_context import StrategyContext
@@ -23,6 +23,7 @@ from dlcli.experiment.ensemble_outputs import MemberOutputs
 from dlcli.experiment.ensemble_store import MemberStore
 from dlcli.experiment.ensembling import Ensembling, Prepared, member_of
 from dlcli.experiment.interruption import Interruption
+from dlcli.experiment.members import training_rows
 from dlcli.experiment.model import Model
 from dlcli.experiment.model_outputs import ModelOutputs
 from dlcli.experiment.run_directory import RunDirectory, owner
@@ -89,14 +90,13 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
         except (Interrupted, KeyboardInterrupt):
             run.update(status="interrupted", members=_so_far(ensembling), notes=list(watch.notes))
             summary = _interrupted(ensembling, tuple(watch.notes))
-        except UsageError:
-            if not execution.resume and not ensembling.conductor.trainings:
-                atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
-            raise
         except Exception as error:
             # The disk may be full: what made it fail is what the user must hear.
             with contextlib.suppress(StorageError):
-                run.update(status="failed", error=str(error), members=_so_far(ensembling), notes=list(watch.notes))
+                if isinstance(error, UsageError | DataError | PluginError) and not _has_trained(run):
+                    atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+                else:
+                    run.update(status="failed", error=str(error), members=_so_far(ensembling), notes=list(watch.notes))
             raise
         watch.notify("run_finished", summary=summary.as_json())
     return summary
@@ -114,7 +114,8 @@ def _assemble(
     batches = InMemoryBatches(dataset, device)
     outputs = MemberOutputs(dataset.rows)
     outputs_of = ModelOutputs(batches, dataset.rows, device, recipe)
-    room = MemberRoom(recipe, dataset, prepared.training_rows, dataset.splits.get("val"))
+    # The context's validation rows where members are trained; of runs the rows that decide may be training rows.
+    room = MemberRoom(recipe, dataset, prepared.training_rows, training_rows(recipe, dataset)[1])
     conductor = Conductor(
         room,
         MemberStore(run, room, plugins),
@@ -194,6 +195,10 @@ def _architectures(prepared: Prepared) -> tuple[Any, ...]:
     if not isinstance(members, tuple):
         return (prepared.recipe.model.architecture,)
     return tuple(member.architecture for member in members for _ in range(member.count))
+
+
+def _has_trained(run: RunDirectory) -> bool:
+    return run.model.exists() or any(run.path.glob("members/*/checkpoints/epoch-*"))
 
 
 def _so_far(ensembling: Ensembling) -> list[dict[str, Any]]:

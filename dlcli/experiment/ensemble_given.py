@@ -123,7 +123,7 @@ def as_member(address: Address, model: AnyModel, dataset: Dataset, plugins: Plug
         part=stored_part(folder, plugins),
         seen=seen,
         folds=folds,
-        trained_on=("train",) if address.member else tuple(facts.get("trained_on", ("train", "val"))),
+        trained_on=_trained_on(address, facts),
         start=hashlib.sha256(start.read_bytes()).hexdigest() if start.exists() else "",
         epoch=_epoch(address, facts) if isinstance(model, Model) else 0,
     )
@@ -178,8 +178,15 @@ def _seen(
             return _joined([own.training, own.validation]), {}
         if isinstance(model, CombinedModel) and set(model.wiring.members) == set(folds):
             return torch.empty(0, dtype=torch.int64), {name: fold.held_out for name, fold in folds.items()}
-    trained_on = ["train"] if address.member else list(facts.get("trained_on", ("train", "val")))
-    return _joined([dataset.splits.get(name) for name in trained_on]), {}
+    return _joined([dataset.splits.get(name) for name in _trained_on(address, facts)]), {}
+
+
+def _trained_on(address: Address, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the splits that a model has seen: of a member those that its run trains on, of a trial `train`."""
+    if not address.member:
+        return tuple(facts.get("trained_on", ("train", "val")))
+    whole = facts.get("command") != "tune" and facts["recipe"]["train"]["rows"] != "train"
+    return ("train", "val") if whole else ("train",)
 
 
 def _joined(parts: list[Tensor | None]) -> Tensor:

@@ -80,13 +80,13 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
         for address in addresses:
             try:
                 model = read_model(address.trained_model(), plugins)
+                if members:
+                    _check_same_question(address, model, members[0])
+                own = _own_data(address, recipe, dataset, plugins)
+                given = as_member(address, model, own, plugins)
             except DataError as error:
                 skip(str(address), error)
                 continue
-            if members:
-                _check_same_question(address, model, members[0])
-            own = _own_data(address, recipe, dataset, plugins)
-            given = as_member(address, model, own, plugins)
             if any(given.identity == other.identity for other in members):
                 raise UsageError(f"{address} is there twice: its vote would count double; name each run once")
             members.append(given)

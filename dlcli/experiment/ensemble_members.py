@@ -127,6 +127,8 @@ def _changes(specification: MemberSpecification, member: Member) -> Mapping[str,
         found |= {"epochs": specification.epochs, "horizon_epochs": None}
     if specification.schedule is not None:
         found |= {"schedule": specification.schedule, "horizon_epochs": None}
+    if specification.optimizer is not None:
+        found["optimizer"] = specification.optimizer
     if specification.averager is not None:
         found["averager"] = specification.averager
     if specification.initial_state is not None:

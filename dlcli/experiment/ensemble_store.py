@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from dlcli import atomic
+from dlcli.contracts.ensemble_members import KeptStates
 from dlcli.contracts.member import Member, Result
 from dlcli.errors import DataError
 from dlcli.experiment.ensemble_members import MemberRoom
@@ -96,18 +97,18 @@ class MemberStore:
         """Return the `state_dict` of a kept state."""
         return below("network.", read_tensors(self._run.model_of(identity) / WEIGHTS))
 
-    def write(self, member: Member, result: Result, which: str) -> Training:
+    def write(self, member: Member, result: Result, kept: KeptStates) -> Training:
         """Write the models of a training that is over, and then what became of it.
 
         Args:
             member: Who.
             result: What training gave.
-            which: Which states are kept, as `KeptStates` says.
+            kept: Which states are kept.
 
         Returns:
             What `read` will return.
         """
-        states = {} if result.failure is not None else self._states(member, result, which)
+        states = {} if result.failure is not None else self._states(member, result, kept)
         description = self._room.describe(member)
         found = []
         for epoch, (identity, state) in states.items():
@@ -120,18 +121,19 @@ class MemberStore:
         atomic.write_json(self._path(member.identity), {"format": FORMAT, **asdict(training)})
         return training
 
-    def _states(self, member: Member, result: Result, which: str) -> dict[int, tuple[str, Mapping[str, Tensor]]]:
+    def _states(
+        self, member: Member, result: Result, kept: KeptStates
+    ) -> dict[int, tuple[str, Mapping[str, Tensor]]]:
         """Return the kept states by epoch, rising, each with its identity."""
-        if which in ("best", "last"):
+        if kept.which in ("best", "last"):
             return {result.selected_epoch: (member.identity, result.state)}
-        keep = member.keep
-        checkpoints = Checkpoints(member_folder(self._run.path, member.identity) / "checkpoints", keep)
-        if which == "best_n":
-            epochs = rank(result.history)[: keep.best]
-        elif which == "last_n":
-            epochs = [record.epoch for record in result.history.records[-keep.last :]]
+        checkpoints = Checkpoints(member_folder(self._run.path, member.identity) / "checkpoints", member.keep)
+        if kept.which == "best_n":
+            epochs = rank(result.history)[: kept.count]
+        elif kept.which == "last_n":
+            epochs = [record.epoch for record in result.history.records[-kept.count :]]
         else:
-            epochs = [r.epoch for r in result.history.records if r.epoch % keep.every_epochs == 0]
+            epochs = [r.epoch for r in result.history.records if r.epoch % kept.count == 0]
         found = {}
         for epoch in sorted(epochs):
             state = result.state if epoch == result.selected_epoch else checkpoints.parameters(epoch)

@@ -41,6 +41,8 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
     facts = run.read()
     if facts.get("command") == "tune":
         raise UsageError(f"{run.path} is a search: it goes on with the dlcli tune command that began it")
+    if facts.get("command") == "ensemble":
+        raise UsageError(f"{run.path} is an ensemble: go on with dlcli ensemble --resume {run.path}")
     if is_running(facts):
         raise UsageError(f"{run.path} is running as process {facts['pid']}: wait for it, or interrupt it first")
     recipe = load_recipe(run.recipe, plugins.registry, overrides)

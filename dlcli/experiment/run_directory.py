@@ -53,8 +53,12 @@ class RunDirectory:
         return self.path / "members" / member / "model" if member else self.model
 
     def members(self) -> tuple[str, ...]:
-        """Return the identities of its members, as `run.json` has them; none for a plain run."""
-        return tuple(str(entry["identity"]) for entry in self.read().get("members", ()))
+        """Return the identities of its members, as `run.json` has them; none for a plain run.
+
+        Members of an ensemble that other runs left are addressed there.
+        """
+        entries = self.read().get("members", ())
+        return tuple(str(entry["identity"]) for entry in entries if entry.get("source") is None)
 
     def read(self) -> dict[str, Any]:
         """Return `run.json`.

@@ -16,6 +16,7 @@ from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
+from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.recipe.tune_section import TuneSection
 from dlcli.registry import Registry
@@ -84,6 +85,17 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         ["[train]", *_train_keys(description, task)],
         ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
         ["[tune]", *_keys({"trials": 40}, TuneSection, {"trials": "settings that dlcli tune tries"}), *_space()],
+        [
+            "[ensemble]",
+            *_keys(
+                {"strategy": "voting", "members": 10},
+                EnsembleSection,
+                {
+                    "strategy": "how several become one; others: dlcli plugins list --kind ensemble",
+                    "members": "how many",
+                },
+            ),
+        ],
         ["[log]", *_keys({"tensorboard": False}, LogSection)],
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"

@@ -1,7 +1,9 @@
 """A pass over a captured graph: products with few columns are computed transposed."""
 
+import torch
 from torch import Tensor, fx
-from torch.ops import aten
+
+aten = torch.ops.aten
 
 NARROW = 16
 """Columns up to which a CPU's matrix product leaves its vector registers part empty: a network's outputs, mostly."""
@@ -32,7 +34,11 @@ def _transpose(graph: fx.Graph, node: fx.Node) -> None:
     if any(isinstance(other, fx.Node) and other.meta["val"].ndim != 3 for other in offset) or node.kwargs:
         return
     with graph.inserting_before(node):
-        arguments = [graph.call_function(aten.transpose.int, (a, 1, 2)) for a in (*offset, right, left)]  # type: ignore[arg-type]
+        arguments = []
+        for argument in (*offset, right, left):
+            assert isinstance(argument, fx.Node)
+            arguments.append(graph.call_function(aten.transpose.int, (argument, 1, 2)))
+            arguments[-1].meta["val"] = argument.meta["val"].transpose(1, 2)
         product = graph.call_function(node.target, tuple(arguments))  # type: ignore[arg-type]
         turned = graph.call_function(aten.transpose.int, (product, 1, 2))
         plain = graph.call_function(aten.contiguous.default, (turned,))

@@ -12,6 +12,7 @@ import optuna.importance  # noqa: F401  what the end of a search imports
 import torch
 
 from dlcli.errors import DlcliError
+from dlcli.experiment.ensemble import ensemble
 from dlcli.experiment.train import train
 from dlcli.experiment.tune import tune
 from dlcli.plugins import load_plugins
@@ -28,9 +29,9 @@ for line in sys.stdin:
     if not child:
         arguments = json.loads(line)
         os.chdir(arguments.pop("folder"))
-        function = {"train": train, "tune": tune}[arguments.pop("function", "train")]
+        function = {"train": train, "tune": tune, "ensemble": ensemble}[arguments.pop("function", "train")]
         try:
-            function(plugins=plugins, **arguments)
+            function(*arguments.pop("sources", ()), plugins=plugins, **arguments)
         except DlcliError as error:
             print(f"error {error}", flush=True)
             os._exit(1)

@@ -16,12 +16,14 @@ from dlcli import (
     MeanOfMembers,
     MemberResult,
     MemberSpecification,
+    Optimizer,
     Plan,
     Task,
     by_name,
     probabilities,
 )
 from dlcli.builtin.ensembles.members import names, need_whole_rows, specifications
+from dlcli.builtin.schedules.cosine import Cosine
 
 Groups = tuple[tuple[str, ...], ...]
 
@@ -38,8 +40,9 @@ class Stacking(Ensemble):
     Args:
         folds: Number of folds, ≥ 2.
         meta: The meta-model's architecture; `linear` is logistic regression for classes.
-        meta_epochs: Its epochs, ≥ 1: on probabilities it learns slowly, so it gets more than base members, and costs
-            little; the best one on validation rows counts, without any the last.
+        meta_epochs: Its epochs, ≥ 1, its rate falling as half a cosine; the best one on validation rows counts, without
+            any the last.
+        meta_optimizer: Its optimizer: probabilities are small numbers, so it wants a larger rate than a deep network.
         passthrough: Whether the meta-model gets the dataset's inputs too.
         layers: Layers of base members, ≥ 1; those of a further layer get the inputs and the last layer's answers.
         final: `refit` trains every base member once more on all training rows; `average` takes the mean of its fold
@@ -58,7 +61,8 @@ class Stacking(Ensemble):
 
     folds: int = Field(5, ge=2, description="number of folds")
     meta: Architecture = by_name("dlcli:linear")
-    meta_epochs: int = Field(300, ge=1, description="epochs of the meta-model")
+    meta_epochs: int = Field(100, ge=1, description="epochs of the meta-model")
+    meta_optimizer: Optimizer = by_name("dlcli:adam", lr=1e-2, weight_decay=1e-4)
     passthrough: bool = Field(False, description="whether the meta-model gets the dataset's inputs too")
     layers: int = Field(1, ge=1, description="layers of base members below the meta-model")
     final: Literal["refit", "average"] = Field(
@@ -68,7 +72,14 @@ class Stacking(Ensemble):
     def plan(self, context: Context) -> Plan:
         """Train the base members layer by layer, then the meta-model on their answers."""
         need_whole_rows(self.name, context, context.target(context.training_rows[:1]))
-        meta = MemberSpecification("meta", architecture=self.meta, own_inputs=self.passthrough, epochs=self.meta_epochs)
+        meta = MemberSpecification(
+            "meta",
+            architecture=self.meta,
+            own_inputs=self.passthrough,
+            epochs=self.meta_epochs,
+            optimizer=self.meta_optimizer,
+            schedule=Cosine(),
+        )
         fed: dict[str, Groups] = {}  # for every member of a further layer
         if context.given:
             judged = self._rows_for_given(context)

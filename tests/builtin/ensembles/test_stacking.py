@@ -152,7 +152,8 @@ def test_architectures_and_the_meta_model(registry):
     assert context.specifications["member-0-fold-1"].architecture is kinds[0]
     assert context.specifications["member-1"].architecture is kinds[1]
     assert type(context.specifications["meta"].architecture).name == "mlp"
-    assert context.specifications["meta"].epochs == 300
+    assert context.specifications["meta"].epochs == 100
+    assert context.specifications["meta"].optimizer.lr == 1e-2
     assert context.specifications["member-1"].epochs is None  # as the recipe says
     assert type(registry.create("ensemble", "stacking").meta).name == "linear"
 
