@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task, probabilities
 from dlcli.experiment.model import Model, ModelDescription
+from dlcli.experiment.stacked_inference import StackedInference
 
 Groups = tuple[tuple[str, ...], ...]
 """Groups of members: each group's answers are the mean of its members'."""
@@ -111,6 +112,7 @@ class CombinedModel(nn.Module):
         self.combiner = combiner
         self.temperature = temperature
         self.tempered = None if temperature is None else Tempered(temperature, self.task)
+        self._stacked = StackedInference()
         self.eval()
 
     @property
@@ -149,14 +151,34 @@ class CombinedModel(nn.Module):
 
     def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
         """Return combined outputs; arguments as those of `Model`."""
-        outputs = self.outputs(*inputs, **extra)
-        return self.combine([outputs[identity] for identity in self.wiring.members])
+        # Looked at here, so that what compiles or exports the model finds the plain computation alone.
+        if not torch.compiler.is_compiling():
+            together = self._stacked(self, (inputs, extra))
+            if together is not None:
+                return together
+        return self.combine_outputs(self.outputs(*inputs, **extra))
 
     def outputs(self, *inputs: Tensor, **extra: Any) -> dict[str, Tensor]:
         """Return every member's outputs (B, …, O), by identity; arguments as those of `Model`."""
+        return self.outputs_besides({}, *inputs, **extra)
+
+    def outputs_besides(self, known: Mapping[str, Tensor], *inputs: Tensor, **extra: Any) -> dict[str, Tensor]:
+        """Compute the outputs of members whose outputs are not known yet.
+
+        Args:
+            known: Outputs of some members, by identity.
+            *inputs: As `forward`.
+            **extra: As `forward`.
+
+        Returns:
+            Every member's outputs (B, …, O), by identity.
+        """
         raw = {field.name: tensor for field, tensor in zip(self.inputs, inputs, strict=True)}
         found: dict[str, Tensor] = {}
         for identity in self.wiring.everybody:
+            if identity in known:
+                found[identity] = known[identity]
+                continue
             fed = {name: answers(g, found, self.task) for name, g in self.wiring.fed.get(identity, {}).items()}
             part = self.part(identity)
             found[identity] = part(*({**raw, **fed}[field.name] for field in part.inputs), **extra)
@@ -164,7 +186,15 @@ class CombinedModel(nn.Module):
 
     def combine(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return the combination of outputs, one tensor for each of the wiring's `members`, in order."""
-        combined: Tensor = self.combiner(torch.stack(list(outputs)))
+        return self.combine_stacked(torch.stack(list(outputs)))
+
+    def combine_outputs(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the combination of members' outputs, by identity."""
+        return self.combine([outputs[identity] for identity in self.wiring.members])
+
+    def combine_stacked(self, outputs: Tensor) -> Tensor:
+        """Return the combination of outputs (M, B, …, O), one for each of the wiring's `members`, in order."""
+        combined: Tensor = self.combiner(outputs)
         return combined if self.tempered is None else self.tempered(combined)
 
     def probabilities(self, *inputs: Tensor, **extra: Any) -> Tensor:

@@ -8,7 +8,7 @@ from dlcli.errors import Problem, RecipeError, UsageError
 from dlcli.experiment.address import find_address
 from dlcli.experiment.ensemble_execution import EnsembleExecution, execute
 from dlcli.experiment.ensemble_library import Library, read_library
-from dlcli.experiment.ensemble_reopen import reopen
+from dlcli.experiment.ensemble_reopen import COMMENT, reopen
 from dlcli.experiment.ensemble_sources import is_recipe, recipe_of_runs
 from dlcli.experiment.ensembling import Prepared
 from dlcli.experiment.environment import git_state, now, versions
@@ -227,9 +227,7 @@ def _problems(prepared: Prepared) -> list[Problem]:
 def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict[str, Any]:
     """Write what a fresh run starts with: the resolved recipe and `run.json`."""
     recipe = prepared.recipe
-    table = write_recipe(
-        run, recipe, plugins.registry, comment="Resolved recipe of an ensemble: dlcli ensemble takes it as it is."
-    )
+    table = write_recipe(run, recipe, plugins.registry, comment=COMMENT)
     judge = prepared.judge
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, judge.loss]
     components += [*judge.metrics.values(), *judge.regularizers, *recipe.data.preprocess, prepared.strategy]
@@ -249,6 +247,7 @@ def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dic
         packages=packages(components, plugins),
         git=git_state(),
         recipe=table,
+        given=[given.identity for given in prepared.given.values()],
         members=[],
     )
     return table

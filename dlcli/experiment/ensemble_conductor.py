@@ -25,6 +25,7 @@ from dlcli.training.averaging import reestimate_batch_norm
 from dlcli.training.evaluation import evaluate
 from dlcli.training.fit import fit
 from dlcli.training.network import build_network
+from dlcli.training.population import read_companions
 
 
 @dataclass(frozen=True)
@@ -123,20 +124,24 @@ class Conductor:
         missing = [name for name in names if found[name] is None]
         if missing:
             self._display.round_started(self._rounds, missing, max(members[name].epochs for name in missing))
+            # Of those that trained together some may have been written before the run was killed.
+            companions = read_companions(self._directory, missing) if self._resume else frozenset(missing)
+            trained = [name for name in names if name in companions]
             results = fit(
-                [members[name] for name in missing],
+                [members[name] for name in trained],
                 self._batches,
                 directory=self._directory,
                 device=self._device,
                 watch=self._watch,
                 checkpoint_seconds=self._checkpoint_seconds,
                 resume=self._resume,
-                engine=self._engine if len(missing) > 1 else _alone(self._engine),
+                engine=self._engine if len(trained) > 1 else _alone(self._engine),
             )
             kept = {spec.identity: spec.keep for spec in specifications}
             for result in results:
                 name = result.identity
-                found[name] = self._store.write(members[name], result, kept[name])
+                if found[name] is None:
+                    found[name] = self._store.write(members[name], result, kept[name])
         trainings = [training for name in names if (training := found[name]) is not None]
         self.trainings += trainings
         failed = [training for training in trainings if training.failure]

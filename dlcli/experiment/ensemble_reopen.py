@@ -28,6 +28,9 @@ MAY_CHANGE = (
 )
 """Differences that a run survives: what members there are stays as it is."""
 
+COMMENT = "Resolved recipe of an ensemble: dlcli ensemble takes it as it is."
+"""Head of the recipe in an ensemble's run."""
+
 Prepare = Callable[[Recipe, Path, Path, Plugins], Prepared]
 
 
@@ -85,7 +88,13 @@ def reopen(
             f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or make a "
             "new one"
         )
-    table = write_recipe(run, prepared.recipe, plugins.registry)
+    given = [found.identity for found in prepared.given.values()]
+    if set(given) != set(facts.get("given", given)):
+        raise UsageError(
+            f"{run.path} combines {', '.join(facts['given'])}, but its runs are now {', '.join(given)}: what it has "
+            "trained so far was for the former; restore them, or make a new ensemble"
+        )
+    table = write_recipe(run, prepared.recipe, plugins.registry, comment=COMMENT)
     run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
     notes = [f"goes on with {run.path}", *(() if prepared.library is None else prepared.library.notes)]
     if facts["versions"] != versions():

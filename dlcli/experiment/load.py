@@ -11,7 +11,9 @@ from dlcli.plugins import Plugins, load_plugins
 def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = None) -> AnyModel:
     """Load the model of a run: raw field tensors in, logits out (regression: targets in their own units).
 
-    Of a run with several members that is their mean: its outputs are log-probabilities or log-odds.
+    Of a run with several members that is their combination: its outputs are log-probabilities or log-odds. Without
+    gradients, members of one structure are computed together from the third call of a shape on, where that is quicker;
+    the last bits may then differ from those of the first calls.
 
     Args:
         run: Its path, `NAME/0001`, or `NAME` for the latest run of that name; `RUN@fold-3` for a member of it.

@@ -172,6 +172,20 @@ def read_plan(directory: Path, members: Iterable[str]) -> Plan | None:
     return next((plan for plan in _read_plans(directory) if plan.members == names), None)
 
 
+def read_companions(directory: Path, members: Iterable[str]) -> frozenset[str]:
+    """Return whom members began to train with: they come to the same bits only beside them.
+
+    Args:
+        directory: Where they trained.
+        members: Identities of some members of a population.
+
+    Returns:
+        Identities of the smallest population that has them all, themselves where there is none.
+    """
+    names = frozenset(members)
+    return min((plan.members for plan in _read_plans(directory) if names <= plan.members), key=len, default=names)
+
+
 def _read_plans(directory: Path) -> list[Plan]:
     path = directory / PLAN
     if not path.exists():

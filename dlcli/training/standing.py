@@ -50,10 +50,13 @@ class Standing:
         return [bool(node.users) for node in self._arguments]
 
     def compute(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Return what the graph's run gets in the place of standing tensors.
+        """Compute what the graph's run gets in the place of standing tensors.
 
         Args:
             tensors: The standing tensors.
+
+        Returns:
+            Its further arguments.
         """
         found: dict[fx.Node, Tensor] = dict(zip(self._arguments, tensors, strict=True))
         with torch.no_grad():
