@@ -199,6 +199,8 @@ def _problems(prepared: Prepared) -> list[Problem]:
         add("ensemble.members", f"{strategy.name} makes one network: it takes no number of members; remove the key")
     if section.top is not None and not section.runs:
         add("ensemble.top", "it takes the best trials of a search among ensemble.runs, and there are no runs")
+    if section.runs and isinstance(section.members, tuple):
+        add("ensemble.members", "tables list networks to train, but the members are runs; remove the tables")
     task = prepared.dataset.task
     if task not in strategy.tasks:
         there = ", ".join(sorted(strategy.tasks))

@@ -234,10 +234,10 @@ def _relative_parameters(members: Sequence[EnsembleMember], kind: str) -> float 
 
 
 def _relative_seconds(own: Ensembling) -> float | None:
-    """Return the time of all training over that of one network alone; None where fewer than two were trained."""
+    """Return the time of all training over that of one network alone; None unless several of one kind were trained."""
     trainings = own.conductor.trainings
     states = list(own.conductor.states.values())
-    if len(trainings) < 2 or not states:
+    if len(trainings) < 2 or len({state.member.architecture.stack_key() for state in states}) != 1:
         return None
     longest = max(states, key=lambda state: state.training.epochs)
     alone = seconds_alone(longest.member, own.batches, longest.training.epochs, own.device)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +27,9 @@ from dlcli.training.evaluation import evaluate
 from dlcli.training.fit import fit
 from dlcli.training.network import build_network
 from dlcli.training.population import read_companions
+
+FOLDER_NAME = re.compile(r"\w[\w-]*", re.ASCII)
+"""What the identity of a member may be."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Conductor:
                 return outcome
             except ValueError as error:
                 raise UsageError(str(error)) from error
+            if not self._rounds:
+                _check_architectures(context, specifications)
             answer = partial(plan.send, self._train(context.strategy.name, specifications))
 
     def _train(self, strategy: str, specifications: Sequence[MemberSpecification]) -> tuple[MemberResult, ...]:
@@ -118,6 +124,12 @@ class Conductor:
             raise PluginError(
                 f"the strategy {strategy} asked for the members {', '.join(names) or 'none'} in round {self._rounds}: "
                 "each round needs members that were not there before"
+            )
+        unfit = next((name for name in names if not FOLDER_NAME.fullmatch(name)), None)
+        if unfit is not None:
+            raise PluginError(
+                f"the strategy {strategy} asked for a member with the identity {unfit!r}, which names a folder and "
+                "must be of letters, digits, - and _"
             )
         members = {spec.identity: self._room.make(spec) for spec in specifications}
         found = {name: self._store.read(name) for name in names}
@@ -195,6 +207,16 @@ class Conductor:
             metrics=member.metrics,
         )
         return figures[monitor.removeprefix("val_").removeprefix("train_")]
+
+
+def _check_architectures(context: StrategyContext, specifications: Sequence[MemberSpecification]) -> None:
+    """Refuse members of other architectures where the strategy would not look at them."""
+    others = [kind for kind in context.architectures if kind != context.judge.architecture]
+    if others and all(spec.architecture is None for spec in specifications):
+        raise UsageError(
+            f"{context.strategy.name} trains networks of the recipe's [model] alone, but [[ensemble.members]] lists "
+            f"{others[0].name}; remove the table, set [model] to it, or take voting, bagging, boosting or stacking"
+        )
 
 
 def _alone(engine: Engine) -> Engine:

@@ -93,7 +93,8 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
         except Exception as error:
             # The disk may be full: what made it fail is what the user must hear.
             with contextlib.suppress(StorageError):
-                if isinstance(error, UsageError | DataError | PluginError) and not _has_trained(run):
+                refused = isinstance(error, UsageError | DataError | PluginError)
+                if refused and not execution.resume and not _has_trained(run):
                     atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
                 else:
                     run.update(status="failed", error=str(error), members=_so_far(ensembling), notes=list(watch.notes))

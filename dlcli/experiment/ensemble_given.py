@@ -182,9 +182,11 @@ def _seen(
 
 
 def _trained_on(address: Address, facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the splits that a model has seen: of a member those that its run trains on, of a trial `train`."""
+    """Return the splits that a model has seen: of a member those that its run trains on."""
     if not address.member:
         return tuple(facts.get("trained_on", ("train", "val")))
+    if address.run.folds.exists():
+        return ("train", "val")  # folds are made of both
     whole = facts.get("command") != "tune" and facts["recipe"]["train"]["rows"] != "train"
     return ("train", "val") if whole else ("train",)
 

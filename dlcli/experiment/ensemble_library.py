@@ -80,6 +80,7 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
         for address in addresses:
             try:
                 model = read_model(address.trained_model(), plugins)
+                _check_fed(address, model, dataset)
                 if members:
                     _check_same_question(address, model, members[0])
                 own = _own_data(address, recipe, dataset, plugins)
@@ -150,6 +151,16 @@ def _own_data(address: Address, recipe: Recipe, dataset: Dataset, plugins: Plugi
     ):
         return dataset
     return read_data(theirs.model_copy(update={"data": own}))
+
+
+def _check_fed(address: Address, model: AnyModel, dataset: Dataset) -> None:
+    """Refuse a member of another ensemble that is fed what others there say."""
+    fed = [field.name for field in model.inputs if field.name not in dataset.fields]
+    if address.member and fed:
+        raise UsageError(
+            f"{address} is fed {', '.join(fed)} by other members of its run and does not answer alone; give the whole "
+            f"run, {address.run.path}"
+        )
 
 
 def _check_same_question(address: Address, other: AnyModel, against: Given) -> None:

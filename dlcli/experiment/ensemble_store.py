@@ -118,12 +118,13 @@ class MemberStore:
         training = Training(
             member.identity, tuple(found), result.epochs, result.seconds, result.stopped, result.failure
         )
-        atomic.write_json(self._path(member.identity), {"format": FORMAT, **asdict(training)})
+        path = self._path(member.identity)
+        with atomic.storage_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)  # one that failed in a stack has left nothing there
+        atomic.write_json(path, {"format": FORMAT, **asdict(training)})
         return training
 
-    def _states(
-        self, member: Member, result: Result, kept: KeptStates
-    ) -> dict[int, tuple[str, Mapping[str, Tensor]]]:
+    def _states(self, member: Member, result: Result, kept: KeptStates) -> dict[int, tuple[str, Mapping[str, Tensor]]]:
         """Return the kept states by epoch, rising, each with its identity."""
         if kept.which in ("best", "last"):
             return {result.selected_epoch: (member.identity, result.state)}

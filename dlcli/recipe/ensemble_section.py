@@ -24,9 +24,11 @@ class EnsembleSection(Section):
     """How `dlcli ensemble` makes one model of several networks."""
 
     strategy: Annotated[Ensemble, Field(description="which members, and how they are combined")] = by_name("voting")
-    members: Annotated[int, Field(ge=1)] | tuple[EnsembleMemberSection, ...] | None = Field(
-        None,
-        description="how many members, or a table for each architecture; by default as many as the strategy says",
+    members: Annotated[int, Field(ge=1)] | Annotated[tuple[EnsembleMemberSection, ...], Field(min_length=1)] | None = (
+        Field(
+            None,
+            description="how many members, or a table for each architecture; by default as many as the strategy says",
+        )
     )
     runs: tuple[str, ...] = Field(
         (), description="runs whose models are the members, instead of training any: paths, relative to the recipe"

@@ -175,7 +175,7 @@ class EnsembleOutcome:
         temperature_scaling: None without validation rows, and for regression.
         curve: The ensemble against its number of members, rising.
         relative_seconds: Wall time of all training over what one network takes alone, timed over a few steps; None
-            where fewer than two were trained.
+            unless two or more of one architecture were trained.
         relative_parameters: Numbers in the model over those of one member, mean.
         picture: The SVG of the curve; None where there is none.
         notes: What the user should know.

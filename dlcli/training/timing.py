@@ -4,9 +4,11 @@ import time
 from itertools import islice
 
 import torch
+from torch import nn
 
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
+from dlcli.training.evaluation import evaluate
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.step import Step
 from dlcli.training.threads import suitable_threads
@@ -17,7 +19,7 @@ SECONDS = 0.3
 
 
 def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.device) -> float:
-    """Estimate how long the loop engine takes for one member's optimizer steps; evaluation is not counted.
+    """Estimate how long the loop engine takes for one member: its optimizer steps, and its validation rows every epoch.
 
     Args:
         member: Who; nothing of it is kept.
@@ -47,5 +49,15 @@ def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.d
                 last = now
                 if now - start > SECONDS:
                     break
+            validating = _validation_seconds(member, network, batches)
     counted = sorted(taken[WARM_UP_STEPS:] or taken[-1:])
-    return counted[len(counted) // 2] * batches.steps(member) * epochs
+    return (counted[len(counted) // 2] * batches.steps(member) + validating) * epochs
+
+
+def _validation_seconds(member: Member, network: nn.Module, batches: Batches) -> float:
+    if member.validation_rows is None:
+        return 0.0
+    start = time.perf_counter()
+    rows = batches.evaluation(member, member.validation_rows)
+    evaluate(network, rows, task=member.io.task, loss=member.loss, metrics=member.metrics)
+    return time.perf_counter() - start

@@ -265,7 +265,7 @@ def test_a_member_is_what_its_seed_makes_of_it(folder, plugins, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "epochs"),
-    [("checkpoints", [2, 3, 4]), ("best", None), ("snapshot", [2, 4]), ("fast_geometric", [1, 2])],
+    [("checkpoints", [2, 3, 4]), ("best", None), ("fast_geometric", [1, 2])],
 )
 def test_states_are_those_of_the_epochs_that_they_name(made, name, epochs):
     outcome = made("digits", name)
@@ -299,6 +299,12 @@ def test_members_of_several_architectures(folder, plugins):
     assert model_bits(again.run) == model_bits(outcome.run)
 
 
+def test_a_single_table_counts_too(folder, plugins):
+    members = [{"architecture": "mlp", "hidden": [5]}]
+    outcome = ensemble(network(ensemble={"strategy": "voting", "members": members}), plugins=plugins)
+    assert [member.parameters for member in outcome.members] == [64 * 5 + 5 + 5 * 10 + 10]
+
+
 def test_one_state_of_a_training_is_one_state(folder, plugins):
     outcome = ensemble(network(ensemble={"strategy": "checkpoints", "members": 1}), plugins=plugins)
     assert [member.identity for member in outcome.members] == ["network-epoch-0004"]
@@ -316,3 +322,19 @@ def test_train_and_validation_rows_together_leave_nothing_to_choose_an_epoch_by(
     assert facts_of(outcome.run)["trained_on"] == ["train", "val"]
     with pytest.raises(UsageError, match="was trained on the validation rows"):
         evaluate(outcome.run, split="val", plugins=plugins)
+
+
+def test_an_averager_of_a_recipe_is_what_is_judged_and_kept(folder, plugins):
+    averaged = {"averager": {"name": "ema", "decay": 0.9}, "epochs": 3}
+    run = train(network(name="ema", train=averaged), plugins=plugins)
+    plain = train(network(name="plain", train={"epochs": 3}), plugins=plugins)
+    lines = [json.loads(line) for line in (run.run / "history.jsonl").read_text().splitlines()]
+    best = min(lines, key=lambda line: line["val_loss"])
+    assert run.selected_epoch == best["epoch"]
+    assert evaluate("ema", split="val", plugins=plugins).metrics["loss"] == pytest.approx(best["val_loss"], rel=1e-6)
+    model = load_file(run.run / "model/model.safetensors")
+    (kept,) = (run.run / "checkpoints").glob(f"epoch-{best['epoch']:04d}-*/network.safetensors")
+    assert all(torch.equal(tensor, model[f"network.{name}"]) for name, tensor in load_file(kept).items())
+    assert abs(run.val["loss"] - plain.val["loss"]) > 1e-3
+    outcome = ensemble(network(train=averaged, ensemble={"members": 2}), plugins=plugins)
+    assert any("train one after the other: a stack keeps no averages of weights" in note for note in outcome.notes)

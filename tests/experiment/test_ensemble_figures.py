@@ -187,9 +187,7 @@ def test_cost_is_relative_to_one_member(made):
 def test_temperature_scaling_divides_outputs_and_never_moves_a_class(folder, made, plugins, name, section):
     data = made[name][0]
     plain = ensemble(network(data, ensemble=section), name="plain", plugins=plugins)
-    scaled = ensemble(
-        network(data, ensemble={**section, "temperature_scaling": True}), name="scaled", plugins=plugins
-    )
+    scaled = ensemble(network(data, ensemble={**section, "temperature_scaling": True}), name="scaled", plugins=plugins)
     t = scaled.temperature_scaling.temperature
     assert (plain.temperature_scaling.applied, scaled.temperature_scaling.applied) == (False, True)
     assert plain.temperature_scaling.temperature == t

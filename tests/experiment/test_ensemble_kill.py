@@ -32,7 +32,7 @@ hidden = [32, 32]
 norm = "batch"
 dropout = 0.2
 [train]
-epochs = 12
+epochs = 10
 optimizer = {{ name = "adamw", lr = 3e-3 }}
 schedule = {{ name = "cosine", warmup_epochs = 1 }}
 {checkpoints}
@@ -100,7 +100,7 @@ def test_kills_in_the_middle_of_a_bag_change_nothing(trainer, tmp_path, checkpoi
     assert "oob.h5" in whole
     moments = random.Random(len(checkpoints))
     killed = 0
-    for number in range(1, 6):
+    for number in range(1, 5):
         run = tmp_path / f"parts/killed/{number:04d}"
         pid = trainer.start(tmp_path, function="ensemble", sources=["killed.toml"], runs="parts")
         appears(run / "run.json")
@@ -109,7 +109,7 @@ def test_kills_in_the_middle_of_a_bag_change_nothing(trainer, tmp_path, checkpoi
         killed += trainer.wait() == signal.SIGKILL
         make(trainer, tmp_path, "parts", resume=str(run))
         assert outcome(run) == whole
-    assert killed >= 3, "most ensembles ended before they were killed: the test proved nothing"
+    assert killed >= 2, "most ensembles ended before they were killed: the test proved nothing"
 
 
 @pytest.mark.parametrize("strategy", ["bagging", "gradient_boosting", "stacking"])

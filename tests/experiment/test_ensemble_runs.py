@@ -175,6 +175,29 @@ def test_models_of_folds_are_asked_for_rows_that_they_have_not_seen(runs, combin
     assert facts_of(outcome.run)["trained_on"] == ["train", "val"]
 
 
+def test_an_ensemble_with_a_fold_of_a_run_has_seen_validation_rows(runs, combine, plugins):
+    mixed = combine("a", "folds@fold-1", name="mixed")
+    assert facts_of(mixed.run)["trained_on"] == ["train", "val"]
+    held_out = json.loads((runs / "folds/0001/folds.json").read_text())["folds"][1]["held_out"]
+    rows = len([row for row in held_out if row >= len(split(DIGITS, "train")[1])])
+    assert any(f"the runs share {rows} rows that none was trained on" in note for note in mixed.notes)
+    with pytest.raises(UsageError, match="was trained on the validation rows"):
+        evaluate(mixed.run, split="val", runs=runs, plugins=plugins)
+    assert combine("mixed", "b").val is None
+
+
+def test_trials_of_a_cross_validated_search(runs, combine, plugins):
+    space = {"train.optimizer.lr": {"log_uniform": [1e-3, 1e-1]}}
+    section = {"trials": 3, "kfold": 2, "space": space}
+    tune(network(name="crossed", train={"epochs": 2}, tune=section), runs=runs, plugins=plugins)
+    outcome = combine("crossed", top=2, strategy="greedy")
+    scores = {entry["identity"]: entry for entry in facts_of(runs / "crossed/0001")["members"]}
+    for member in outcome.members:
+        entry = scores[member.source.partition("@")[2]]
+        assert member.score == pytest.approx(entry["score"], abs=0.02)
+    assert outcome.val is None
+
+
 def test_checkpoints_of_a_run(runs, combine, plugins):
     outcome = combine("a", strategy="checkpoints", members=2)
     assert [member.epoch for member in outcome.members if member.used] == [3, 4]

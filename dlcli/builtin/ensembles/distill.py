@@ -6,7 +6,17 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from dlcli import Architecture, Context, Ensemble, MeanOfMembers, MemberSpecification, Plan, SingleMember, Task
+from dlcli import (
+    Architecture,
+    Context,
+    Ensemble,
+    KeptStates,
+    MeanOfMembers,
+    MemberSpecification,
+    Plan,
+    SingleMember,
+    Task,
+)
 from dlcli.builtin.losses.distillation import Distillation, pack
 
 
@@ -14,10 +24,10 @@ class Distill(Ensemble):
     """One network trained on what a given model, most often an ensemble, says of the training rows.
 
     It minimises α · T² · cross-entropy(teacher at T, student at T) + (1 − α) · cross-entropy(truth, student), with
-    logits divided by the temperature T; for regression α (ŷ − teacher)² + (1 − α)(ŷ − y)². Figures, and the best
-    epoch, are by the recipe's own loss and the truth. Where the teacher is a model of folds, each training row's
-    answer is that of the fold that has not seen it. Soft answers take longer to learn than classes, and do not invite
-    overfitting as these do: by default the student trains twice the recipe's epochs.
+    logits divided by the temperature T; for regression α (ŷ − teacher)² + (1 − α)(ŷ − y)². Figures are by the recipe's
+    own loss and the truth. Where the teacher is a model of folds, each training row's answer is that of the fold that
+    has not seen it. Soft answers take longer to learn than classes, and do not invite overfitting as these do: by
+    default the student trains three times the recipe's epochs, and its last epoch is kept.
 
     Args:
         student: Its architecture; by default the recipe's.
@@ -40,7 +50,7 @@ class Distill(Ensemble):
     student: Architecture | None = Field(None, description="the student's architecture; the recipe's by default")
     temperature: float = Field(3.0, gt=0, description="what both sides' logits are divided by")
     teacher: float = Field(0.9, ge=0, le=1, description="share of the teacher's answers; the rest is the truth's")
-    epochs_factor: float = Field(2.0, gt=0, description="the student's epochs as a multiple of the recipe's")
+    epochs_factor: float = Field(3.0, gt=0, description="the student's epochs as a multiple of the recipe's")
 
     def plan(self, context: Context) -> Plan:
         """Train the student."""
@@ -61,6 +71,7 @@ class Distill(Ensemble):
             architecture=self.student,
             training_loss=loss,
             training_target=target,
+            keep=KeptStates("last"),
             epochs=max(round(self.epochs_factor * context.epochs), 1),
         )
         (student,) = yield [wanted]

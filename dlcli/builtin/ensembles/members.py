@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
@@ -22,13 +21,10 @@ def specifications(context: Context, prefix: str, count: int) -> list[MemberSpec
         count: How many, ≥ 1.
 
     Returns:
-        The specifications; without an architecture where there is just the recipe's own.
+        The specifications.
     """
     kinds = context.architectures
-    plain = [MemberSpecification(f"{prefix}-{place}") for place in range(count)]
-    if len(kinds) == 1:
-        return plain
-    return [replace(each, architecture=kinds[place % len(kinds)]) for place, each in enumerate(plain)]
+    return [MemberSpecification(f"{prefix}-{place}", architecture=kinds[place % len(kinds)]) for place in range(count)]
 
 
 def in_order(identities: Iterable[str]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from dlcli import Context, Ensemble, KeptStates, MeanOfMembers, MemberSpecification, Plan, Task
-from dlcli.builtin.ensembles.states import mean_of, need_a_cycle
+from dlcli import Context, Ensemble, KeptStates, MeanOfMembers, MemberResult, MemberSpecification, Plan, Task
+from dlcli.builtin.ensembles.states import mean_of
 from dlcli.builtin.schedules.cosine_restarts import CosineRestarts
 
 DEFAULT_CYCLES = 5
@@ -18,9 +18,11 @@ class Snapshot(Ensemble):
 
     The training has `ensemble.members` cycles (5 by default) of ⌊train.epochs / cycles⌋ epochs; epochs that are left
     over are not used. In each cycle the rate falls along half a cosine and then starts anew (the schedule
-    `cosine_restarts` instead of the recipe's), so that the network settles somewhere else. Each has just a part of the
-    epochs to do so: at a rate that suits the whole training the first ones come out unfinished, hence the higher one.
-    Probabilities are averaged, for regression outputs.
+    `cosine_restarts` instead of the recipe's), so that the network settles somewhere else. The optimizer starts anew
+    too: once a network fits its training rows its gradients are small, and averages of the large squared gradients
+    before would hold Adam's steps so short that every snapshot is the same. Each cycle has just a part of the epochs:
+    at a rate that suits the whole training the first ones come out unfinished, hence the higher one. Probabilities are
+    averaged, for regression outputs.
 
     Args:
         last: How many of the last snapshots are averaged, ≥ 1; all where it is not given.
@@ -48,11 +50,22 @@ class Snapshot(Ensemble):
         schedule = CosineRestarts(
             period_epochs=period, initial_factor=self.initial_factor, final_factor=self.final_factor
         )
-        keep = KeptStates("every", period)
-        results = yield [MemberSpecification("network", epochs=cycles * period, schedule=schedule, keep=keep)]
-        need_a_cycle(context, results, cycles, period)
-        taken = results[-self.last :] if self.last else results
-        return mean_of(context, taken)
+        results: list[MemberResult] = []
+        for cycle in range(cycles):
+            before = results[-1].state if results else None
+            (result,) = yield [
+                MemberSpecification(
+                    f"cycle-{cycle}", initial_state=before, epochs=period, schedule=schedule, keep=KeptStates("last")
+                )
+            ]
+            results.append(result)
+        short = sum(result.epoch < period for result in results)
+        if short:
+            context.note(
+                f"{short} of {cycles} cycles ended before their {period} epochs did, where the rate is lowest: a "
+                "training in cycles must not be stopped early: take early_stopping out of the recipe"
+            )
+        return mean_of(context, results[-self.last :] if self.last else results)
 
     def _period(self, cycles: int, epochs: int) -> int:
         if cycles > epochs:

@@ -1,56 +1,61 @@
 import pytest
 import torch
-from scripted import ScriptedContext, nobody, run, states_of
+from scripted import ScriptedContext, model, nobody, run
 
 from dlcli import Combination, History, Horizon, KeptStates, Task
 
 
 def train(wanted):
-    return states_of(wanted.identity, range(wanted.keep.count, wanted.epochs + 1, wanted.keep.count))
+    place = float(wanted.identity.removeprefix("cycle-"))
+    return [model(wanted.identity, wanted.epochs, weight=place)]
 
 
-@pytest.mark.parametrize(
-    ("epochs", "members", "used", "period"), [(30, None, 30, 6), (32, None, 30, 6), (30, 4, 28, 7), (5, 5, 5, 1)]
-)
-def test_cycles_of_one_training(registry, epochs, members, used, period):
+@pytest.mark.parametrize(("epochs", "members", "count", "period"), [(30, None, 5, 6), (32, None, 5, 6), (30, 4, 4, 7)])
+def test_every_cycle_goes_on_from_the_one_before(registry, epochs, members, count, period):
     strategy = registry.create("ensemble", "snapshot", initial_factor=2.0, final_factor=0.05)
     context = ScriptedContext(epochs=epochs, members=members)
     rounds, outcome = run(strategy, context, train)
-    ((wanted,),) = rounds
-    assert (wanted.identity, wanted.epochs, wanted.keep) == ("network", used, KeptStates("every", period))
-    assert wanted.schedule == registry.create(
-        "schedule", "cosine_restarts", period_epochs=period, initial_factor=2.0, final_factor=0.05
-    )
-    kept = tuple(f"network-epoch-{epoch:04}" for epoch in range(period, used + 1, period))
+    kept = tuple(f"cycle-{place}" for place in range(count))
+    assert [[wanted.identity for wanted in each] for each in rounds] == [[name] for name in kept]
+    assert rounds[0][0].initial_state is None
+    for place, (wanted,) in enumerate(rounds):
+        assert (wanted.epochs, wanted.keep, wanted.optimizer) == (period, KeptStates("last"), None)
+        assert wanted.schedule == registry.create(
+            "schedule", "cosine_restarts", period_epochs=period, initial_factor=2.0, final_factor=0.05
+        )
+        assert place == 0 or float(wanted.initial_state["weight"]) == place - 1
     assert outcome == Combination(kept)
-    assert [reached.members for reached in context.curve] == [kept[:count] for count in range(1, len(kept) + 1)]
+    assert [reached.members for reached in context.curve] == [kept[: place + 1] for place in range(count)]
     assert context.notes == []
 
 
 def test_a_snapshot_is_taken_where_the_rate_is_lowest(registry):
     rounds, _ = run(registry.create("ensemble", "snapshot"), ScriptedContext(epochs=30), train)
-    wanted = rounds[0][0]
-    whole, nothing = Horizon(30 * 8, 8), History((), "val_loss", "min")
-    factors = [wanted.schedule.factor(step, whole, nothing) for step in range(30 * 8)]
-    ends = [factors[epoch * 8 - 1] for epoch in range(6, 31, 6)]
-    assert max(ends) == min(factors[: 6 * 8])
-    assert factors[6 * 8] == 3.0
+    cycle, nothing = Horizon(6 * 8, 8), History((), "val_loss", "min")
+    for (wanted,) in rounds:
+        factors = [wanted.schedule.factor(step, cycle, nothing) for step in range(6 * 8)]
+        assert factors[0] == 3.0
+        assert factors == sorted(factors, reverse=True)
+        assert factors[-1] < 0.01
 
 
 def test_only_the_last_snapshots(registry):
     context = ScriptedContext(epochs=10)
     _, outcome = run(registry.create("ensemble", "snapshot", last=2), context, train)
-    assert outcome.members == ("network-epoch-0008", "network-epoch-0010")
+    assert outcome.members == ("cycle-3", "cycle-4")
     assert [len(reached.members) for reached in context.curve] == [1, 2]
 
 
-def test_a_training_that_ends_early(registry):
-    strategy, context = registry.create("ensemble", "snapshot"), ScriptedContext(epochs=10)
-    _, outcome = run(strategy, context, lambda wanted: train(wanted)[:2])
-    assert outcome.members == ("network-epoch-0002", "network-epoch-0004")
-    assert context.notes[0].startswith("training ended after 2 of 5 cycles; a training in cycles must not be stopped")
-    with pytest.raises(ValueError, match="before the first of 5 cycles of 2 epochs did; .*take early_stopping out"):
-        run(strategy, context, lambda wanted: [])
+def test_a_cycle_that_ends_early(registry):
+    def stopping(wanted):
+        return [model(wanted.identity, 1 if wanted.identity == "cycle-3" else wanted.epochs)]
+
+    context = ScriptedContext(epochs=10)
+    _, outcome = run(registry.create("ensemble", "snapshot"), context, stopping)
+    assert len(outcome.members) == 5
+    (note,) = context.notes
+    assert note.startswith("1 of 5 cycles ended before their 2 epochs did")
+    assert note.endswith("take early_stopping out of the recipe")
 
 
 def test_what_it_cannot_do(registry):
