@@ -100,8 +100,9 @@ class Ensemble(Component):
     """A strategy: which members to train and how to combine them; never how to train.
 
     Class attributes: `counts`, what `ensemble.members` counts, such as `networks`, None where it counts nothing;
-    `takes`, whether members are trained, given by other runs, or either; `extends`, whether more members may be added
-    to a finished run, which asks for the same members as before and then for more; `tasks`, those that it can do;
+    `takes`, whether members are trained, given by other runs, or either; `picks`, whether `ensemble.members` says how
+    many of the given models it takes, where others take every one; `extends`, whether more members may be added to a
+    finished run: it then asks for the same members as before, and for more; `tasks`, those that it can do;
     `needs_validation`, whether it must have validation rows; `expands_checkpoints`, whether a single run that is given
     stands for the checkpoints that it kept; `answers_alone`, whether each member answers the task by itself, so that
     members can be compared, which rounds that only correct those before them cannot.
@@ -110,6 +111,7 @@ class Ensemble(Component):
     kind: ClassVar[str] = "ensemble"
     counts: ClassVar[str | None] = "networks"
     takes: ClassVar[Literal["trained", "given", "either"]] = "trained"
+    picks: ClassVar[bool] = False
     extends: ClassVar[bool] = False
     tasks: ClassVar[frozenset[Task]] = frozenset(Task)
     needs_validation: ClassVar[bool] = False

@@ -197,6 +197,8 @@ def _problems(prepared: Prepared) -> list[Problem]:
         add("ensemble.strategy", f"{strategy.name} combines runs that exist: give them after dlcli ensemble")
     if section.members is not None and strategy.counts is None:
         add("ensemble.members", f"{strategy.name} makes one network: it takes no number of members; remove the key")
+    if section.runs and isinstance(section.members, int) and strategy.counts is not None and not strategy.picks:
+        add("ensemble.members", f"{strategy.name} takes every run that is given, whatever their number; remove the key")
     if section.top is not None and not section.runs:
         add("ensemble.top", "it takes the best trials of a search among ensemble.runs, and there are no runs")
     if section.runs and isinstance(section.members, tuple):

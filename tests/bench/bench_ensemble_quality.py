@@ -2,9 +2,9 @@
 
 The job of `bench_ensemble.py`, on one stratified split a seed: 20 % test; of the other 80 % an eighth is validation
 rows, for both sides (`--validation 0`: none, and all of the 80 % is trained on). Each side standardizes by its training
-rows. Seeds are those of the splits. dlcli is used by its defaults; torchensemble 0.2.0 by its documented
-interface, with the validation rows as `test_loader`. Where the rival is not installed:
-`pip install --no-deps torchensemble==0.2.0`, or `--no-rival`.
+rows. Seeds are those of the splits. dlcli is used by its defaults; torchensemble 0.2.0 by its documented interface,
+with validation rows as `test_loader`. Where it is missing: `pip install --no-deps torchensemble==0.2.0`, or
+`--no-rival`.
 
 - NLL is the mean of -log of the probability of the true class on test rows, in nats, probabilities clamped to 1e-7 from
   below; ECE has 15 bins of equal width. Both are computed here, alike for both sides, from dlcli's
@@ -18,8 +18,9 @@ interface, with the validation rows as `test_loader`. Where the rival is not ins
 What trains one network (the single nets, `snapshot`, `distill`) varies with its seed by more than ensembles gain, so
 each is trained with four seeds a split, and their scores are averaged.
 
-breast_cancer and diabetes stand beside, with `early_stopped` as their baseline; diabetes is scored by the root mean
-squared error in the target's own units. Differences are paired by split; the interval of their mean is Student's, 95 %.
+breast_cancer and diabetes stand beside, with `early_stopped` as their baseline; diabetes, its target standardized by
+training rows for both, is scored by the root mean squared error in the target's own units. Differences are paired by
+split; the interval of their mean is Student's, 95 %.
 Defaults of strategies were chosen on seeds from 100 on; the figures to report are those of seeds 0 to 9.
 """
 
@@ -96,11 +97,12 @@ def ours(data: Split, seed: int, plugins: Plugins) -> dict[str, Scores]:
         data.write(path)
         job = recipe(path, seed)
         x = torch.from_numpy(data.x[data.test])
+        _, _, middle, scale = data.standardized()
 
         def judge(run: Path) -> Scores:
             model = dlcli.load(run, plugins=plugins)
             with torch.inference_mode():
-                return scores(model.probabilities(x) if data.classes else model(x), data)
+                return scores(model.probabilities(x) if data.classes else model(x) * scale + middle, data)
 
         def ensemble(source: Any, strategy: str, *changes: str) -> Path:
             return dlcli.ensemble(source, strategy=strategy, overrides=changes, runs=runs, plugins=plugins).run

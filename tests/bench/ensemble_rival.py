@@ -43,6 +43,8 @@ class Split:
         return max(len(self.classes), 1)
 
     def write(self, path: Path) -> None:
+        """Write the file for dlcli: raw inputs; classes, or standardized targets, which dlcli takes as they are."""
+        targets = self.y if self.classes else self.standardized()[1].numpy()
         with h5py.File(path, "w") as file:
             for name, rows in (("train", self.training), ("val", self.validation), ("test", self.test)):
                 if not len(rows):
@@ -50,7 +52,7 @@ class Split:
                 group = file.create_group(name)
                 x = group.create_dataset("x", data=self.x[rows])
                 x.attrs["role"], x.attrs["kind"] = "input", "features"
-                y = group.create_dataset("y", data=self.y[rows])
+                y = group.create_dataset("y", data=targets[rows])
                 y.attrs["role"] = "target"
                 if self.classes:
                     y.attrs["kind"], y.attrs["classes"] = "categorical", list(self.classes)

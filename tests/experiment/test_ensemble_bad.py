@@ -108,6 +108,7 @@ def test_runs_that_do_not_go_together(runs, plugins, names, error, message):
         ({"top": 2}, UsageError, r"ensemble\.top \(--top\) takes the best trials of a search, and there is no search"),
         ({"top": 0}, RecipeError, r"ensemble\.top: expected a whole number ≥ 1, got 0"),
         ({"members": 0}, RecipeError, r"ensemble\.members: expected a whole number ≥ 1 or a list.*, got 0"),
+        ({"members": 5}, RecipeError, r"voting takes every run that is given, whatever their number; remove the key"),
         ({"strategy": "votting"}, RecipeError, r"unknown ensemble 'votting'; did you mean 'voting'"),
         ({"strategy": "average_weights"}, UsageError, r"-0001 is built or preprocessed otherwise than ."),
         ({"strategy": "soup"}, UsageError, r"soup averages weights, but .* is built or preprocessed otherwise than"),

@@ -233,14 +233,13 @@ def test_distilling_an_ensemble(runs, combine, plugins):
     outcome = combine("teacher", strategy="distill", name="pupil")
     assert outcome.kind == "single"
     member = next(member for member in outcome.members if member.used)
-    assert (member.identity, member.epochs) == ("student", 8)
+    assert (member.identity, member.epochs) == ("student", 12)
     x = split(DIGITS, "test")[0]
     with torch.no_grad():
         own = load(outcome.run, runs=runs, plugins=plugins)
         assert torch.equal(own(x), load(f"{outcome.run}@student", runs=runs, plugins=plugins)(x))
     assert sum(p.numel() for p in own.parameters()) == 64 * 12 + 12 + 12 * 10 + 10
-    best = 1 + int(np.argmin([line["val_loss"] for line in _history(outcome.run)]))
-    assert member.epoch == best
+    assert len(_history(outcome.run)) == member.epoch == 12  # the last counts
     assert teacher.run.exists()
 
 

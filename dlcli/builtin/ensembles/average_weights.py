@@ -34,6 +34,7 @@ class AverageWeights(Ensemble):
     name: ClassVar[str] = "average_weights"
     counts: ClassVar[str | None] = "checkpoints"
     takes: ClassVar[Literal["trained", "given", "either"]] = "either"
+    picks: ClassVar[bool] = True
     expands_checkpoints: ClassVar[bool] = True
 
     which: Literal["last", "best"] = Field("last", description="the last epochs, or those with the best value")

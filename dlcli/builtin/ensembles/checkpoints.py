@@ -30,6 +30,7 @@ class Checkpoints(Ensemble):
     name: ClassVar[str] = "checkpoints"
     counts: ClassVar[str | None] = "checkpoints"
     takes: ClassVar[Literal["trained", "given", "either"]] = "either"
+    picks: ClassVar[bool] = True
     expands_checkpoints: ClassVar[bool] = True
 
     which: Literal["last", "best"] = Field("last", description="the last epochs, or those with the best value")

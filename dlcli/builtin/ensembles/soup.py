@@ -34,6 +34,7 @@ class Soup(Ensemble):
 
     name: ClassVar[str] = "soup"
     takes: ClassVar[Literal["trained", "given", "either"]] = "either"
+    picks: ClassVar[bool] = True
     needs_validation: ClassVar[bool] = True
 
     shared: float = Field(0.5, gt=0, lt=1, description="share of the epochs that the members have in common")

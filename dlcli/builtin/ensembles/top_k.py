@@ -34,6 +34,7 @@ class TopK(Ensemble):
 
     name: ClassVar[str] = "top_k"
     takes: ClassVar[Literal["trained", "given", "either"]] = "given"
+    picks: ClassVar[bool] = True
 
     weights: Literal["uniform", "score"] = Field("uniform", description="equal weights, or weights by score")
 
