@@ -241,4 +241,4 @@ def _relative_seconds(own: Ensembling) -> float | None:
         return None
     longest = max(states, key=lambda state: state.training.epochs)
     alone = seconds_alone(longest.member, own.batches, longest.training.epochs, own.device)
-    return sum(training.seconds for training in trainings) / alone
+    return sum(training.steady_seconds for training in trainings) / alone

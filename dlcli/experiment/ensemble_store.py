@@ -1,6 +1,7 @@
 """Members of an ensemble on disk: a model a kept state, and what became of each training, written when it is over."""
 
 import json
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,6 +46,7 @@ class Training:
         states: What was kept of it; none where it failed.
         epochs: Epochs trained.
         seconds: Wall time of them.
+        steady_seconds: The same, had every epoch taken as long as the median one: without what the first one costs.
         stopped: Why it ended early; None where it did not.
         failure: Why it failed; None where it did not.
     """
@@ -53,6 +55,7 @@ class Training:
     states: tuple[KeptState, ...]
     epochs: int
     seconds: float
+    steady_seconds: float
     stopped: str | None = None
     failure: str | None = None
 
@@ -115,8 +118,15 @@ class MemberStore:
             write_model(self._run.model_of(identity), description, state, member.preprocessing, self._plugins)
             score = None if member.validation_rows is None else result.history.scores[epoch - 1]
             found.append(KeptState(identity, epoch, score))
+        each = [record.seconds for record in result.history.records]
         training = Training(
-            member.identity, tuple(found), result.epochs, result.seconds, result.stopped, result.failure
+            member.identity,
+            tuple(found),
+            result.epochs,
+            result.seconds,
+            statistics.median(each) * len(each) if each else 0.0,
+            result.stopped,
+            result.failure,
         )
         path = self._path(member.identity)
         with atomic.storage_errors(path.parent):

@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "digits.h5"
         data.write(path)
-        job = recipe(path, options.seed)
+        job = recipe(path, options.seed, validated=options.validation > 0)
 
         def ours(strategy: str) -> None:
             name, changes = strategy.split(",")[0], STRATEGIES[strategy]

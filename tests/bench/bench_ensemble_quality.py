@@ -95,7 +95,8 @@ def ours(data: Split, seed: int, plugins: Plugins) -> dict[str, Scores]:
     with tempfile.TemporaryDirectory() as folder:
         path, runs = Path(folder) / "data.h5", Path(folder) / "runs"
         data.write(path)
-        job = recipe(path, seed)
+        validated = len(data.validation) > 0
+        job = recipe(path, seed, validated=validated)
         x = torch.from_numpy(data.x[data.test])
         _, _, middle, scale = data.standardized()
 
@@ -111,17 +112,19 @@ def ours(data: Split, seed: int, plugins: Plugins) -> dict[str, Scores]:
             return mean_of([judge(train(one)) for one in seeds])
 
         def alone(one: int, changes: Sequence[str]) -> Path:
-            table = {key: value for key, value in recipe(path, one).items() if key != "ensemble"}
+            table = {key: value for key, value in recipe(path, one, validated=validated).items() if key != "ensemble"}
             return dlcli.train(table, overrides=changes, runs=runs, plugins=plugins).run
 
         for name, changes in SINGLES.items():
-            if len(data.validation) or name == "single":  # without validation rows, that is the last epoch
+            if validated or name == "single":  # without validation rows, that is the last epoch
                 found[name] = repeated(lambda one, changes=changes: alone(one, changes))  # type: ignore[misc]
         for strategy, changes in ENSEMBLES.items():
             found[strategy] = judge(teacher := ensemble(job, strategy.split(",")[0], *changes))
             if strategy == "voting":
                 found["distill"] = repeated(lambda one, run=teacher: ensemble(run, "distill", f"seed={one}"))  # type: ignore[misc]
-        found["snapshot"] = repeated(lambda one: ensemble(recipe(path, one), "snapshot", f"ensemble.members={CYCLES}"))
+        found["snapshot"] = repeated(
+            lambda one: ensemble(recipe(path, one, validated=validated), "snapshot", f"ensemble.members={CYCLES}")
+        )
     return found
 
 

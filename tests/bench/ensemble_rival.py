@@ -84,14 +84,16 @@ def split(name: str, seed: int, validation: float) -> Split:
     return Split(x, y, classes, training, val, test)
 
 
-def recipe(path: Path, seed: int) -> dict[str, Any]:
+def recipe(path: Path, seed: int, *, validated: bool = True) -> dict[str, Any]:
     """Return the job as a recipe: what the rival trains, with dlcli's defaults for everything else."""
+    # By default a fifth of the rows would be taken for validation where the file has no such split.
+    everything = {} if validated else {"rows": "train+val", "monitor": "train_loss", "select": "last"}
     return {
         "name": "bench",
         "seed": seed,
         "data": {"path": str(path), "preprocess": ["standardize"]},
         "model": {"architecture": "mlp", "hidden": [HIDDEN, HIDDEN], "activation": "relu", "norm": "none"},
-        "train": {"epochs": EPOCHS, "batch_size": BATCH, "optimizer": {"name": "adam", "lr": RATE}},
+        "train": {"epochs": EPOCHS, "batch_size": BATCH, "optimizer": {"name": "adam", "lr": RATE}, **everything},
         "ensemble": {"members": MEMBERS},
     }
 

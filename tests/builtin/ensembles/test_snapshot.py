@@ -2,7 +2,7 @@ import pytest
 import torch
 from scripted import ScriptedContext, model, nobody, run
 
-from dlcli import Combination, History, Horizon, KeptStates, Task
+from dlcli import Combination, History, Horizon, KeptStates, MemberResult, Task
 
 
 def train(wanted):
@@ -34,9 +34,31 @@ def test_a_snapshot_is_taken_where_the_rate_is_lowest(registry):
     cycle, nothing = Horizon(6 * 8, 8), History((), "val_loss", "min")
     for (wanted,) in rounds:
         factors = [wanted.schedule.factor(step, cycle, nothing) for step in range(6 * 8)]
-        assert factors[0] == 3.0
+        assert factors[0] == 4.0
         assert factors == sorted(factors, reverse=True)
         assert factors[-1] < 0.01
+
+
+def test_weights_are_shrunk_and_disturbed_between_cycles(registry):
+    weights = torch.randn(200, 100, generator=torch.Generator().manual_seed(1)) + 5.0
+    state = {"weight": weights, "bias": torch.ones(4), "count": torch.ones(2, 2, dtype=torch.int64)}
+
+    def trained(wanted):
+        return [MemberResult(wanted.identity, wanted.identity, wanted.epochs, 1.0, state=state)]
+
+    strategy = registry.create("ensemble", "snapshot", shrink=0.5, perturb=0.2)
+    rounds, _ = run(strategy, ScriptedContext(epochs=10), trained)
+    first, second = (rounds[place][0].initial_state for place in (1, 2))
+    noise = (first["weight"] - 0.5 * weights) / weights.std()
+    assert float(noise.mean()) == pytest.approx(0.0, abs=0.01)
+    assert float(noise.std()) == pytest.approx(0.2, abs=0.01)
+    assert not torch.equal(first["weight"], second["weight"])
+    assert torch.equal(first["bias"], state["bias"])
+    assert torch.equal(first["count"], state["count"])
+    rounds, _ = run(
+        registry.create("ensemble", "snapshot", shrink=1.0, perturb=0.0), ScriptedContext(epochs=10), trained
+    )
+    assert torch.equal(rounds[1][0].initial_state["weight"], weights)
 
 
 def test_only_the_last_snapshots(registry):
