@@ -34,6 +34,7 @@ class InMemoryBatches:
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._device = device
         self._sources = SourceRoom(dataset, device)
+        self._stacked: dict[bool, tuple[tuple[object, ...], tuple[Member, ...], StackedSources]] = {}
 
     def steps(self, member: Member) -> int:
         """Return the number of batches in one epoch of a member.
@@ -164,7 +165,13 @@ class InMemoryBatches:
         return StackedRows(False, padded())
 
     def _stack(self, members: Sequence[Member], *, training: bool = False) -> StackedSources:
-        return StackedSources([self._sources.of(member, training=training) for member in members])
+        # The members are kept beside, so that the identities in the key stay theirs.
+        key = (training, *map(id, members))
+        found = self._stacked.get(training)
+        if found is None or found[0] != key:
+            sources = StackedSources([self._sources.of(member, training=training) for member in members])
+            found = self._stacked[training] = key, tuple(members), sources
+        return found[2]
 
     def _training_weights(self, member: Member, sources: Sources) -> Tensor | None:
         if member.row_weights is None:

@@ -8,6 +8,9 @@ from torch import Tensor
 from dlcli.contracts.batch import Batch
 from dlcli.data.sources import Source, Sources
 
+JOINED_BYTES = 256 * 2**20
+"""Rows of members that differ are laid end to end up to that size: a gather a member costs more than the rows."""
+
 
 class StackedSources:
     """The sources of several members.
@@ -18,6 +21,7 @@ class StackedSources:
 
     def __init__(self, each: Sequence[Sources]) -> None:
         self.each = each
+        self._joined: dict[tuple[int, ...], Tensor] = {}
 
     @property
     def shared(self) -> bool:
@@ -42,21 +46,20 @@ class StackedSources:
         device_rows = by_step.to(device)
         first = self.each[0]
 
+        def gather(sources: Sequence[Source]) -> Tensor:
+            return _gather(sources, by_step, device_rows, self._joined_rows(sources))
+
         def steps(pick: Callable[[Sources], Source | None]) -> Sequence[Tensor | None]:
             sources = [pick(own) for own in self.each]
             if any(source is None for source in sources):
                 return [None] * len(by_step)
-            found = _gather([source for source in sources if source], by_step, device_rows)
-            return found.unbind(0)
+            return gather([source for source in sources if source]).unbind(0)
 
         def tuples(pick: Callable[[Sources], tuple[Source, ...]]) -> list[tuple[Tensor, ...]]:
-            fields = [
-                _gather([pick(own)[i] for own in self.each], by_step, device_rows).unbind(0)
-                for i in range(len(pick(first)))
-            ]
+            fields = [gather([pick(own)[i] for own in self.each]).unbind(0) for i in range(len(pick(first)))]
             return list(zip(*fields, strict=True)) if fields else [()] * len(by_step)
 
-        target = _gather([own.target for own in self.each], by_step, device_rows).unbind(0)
+        target = gather([own.target for own in self.each]).unbind(0)
         return map(
             Batch,
             tuples(lambda own: own.inputs),
@@ -67,6 +70,18 @@ class StackedSources:
             steps(lambda own: own.mask),
             steps(lambda own: own.offset),
         )
+
+    def _joined_rows(self, sources: Sequence[Source]) -> Tensor | None:
+        """Return the rows of all members end to end, so that one gather does; None where that gains nothing."""
+        each = [source.rows for source in sources]
+        if any(source.finish for source in sources) or all(rows is each[0] for rows in each):
+            return None
+        key = tuple(map(id, each))
+        if key not in self._joined:
+            if sum(rows.nbytes for rows in each) > JOINED_BYTES:
+                return None
+            self._joined[key] = torch.cat(each)
+        return self._joined[key]
 
 
 def _of(sources: Sources) -> Iterator[Source | None]:
@@ -83,9 +98,13 @@ def _same(first: Sequence[Source | None], second: Sequence[Source | None]) -> bo
     )
 
 
-def _gather(sources: Sequence[Source], rows: Tensor, device_rows: Tensor) -> Tensor:
+def _gather(sources: Sequence[Source], rows: Tensor, device_rows: Tensor, joined: Tensor | None) -> Tensor:
     """Return rows (S, M, B) of one field as (S, M, B, …)."""
     first = sources[0]
+    if joined is not None:
+        starts = torch.arange(len(sources), device=device_rows.device) * len(first.rows)
+        found = joined.index_select(0, (device_rows + starts.view(1, -1, 1)).view(-1))
+        return found.view(*rows.shape, *found.shape[1:])
     if _same(sources[1:], [first] * (len(sources) - 1)) and first.finish is None:
         found = first.gather(rows.view(-1), device_rows.view(-1))
         return found.view(*rows.shape, *found.shape[1:])

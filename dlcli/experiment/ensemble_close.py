@@ -7,19 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from dlcli import atomic
 from dlcli.contracts.ensemble_members import AveragedWeights, Combination, Outcome, Unseen
 from dlcli.data.out_of_fold import write_out_of_fold
 from dlcli.errors import UsageError
-from dlcli.experiment.combination import Tempered
+from dlcli.experiment.combination import CombinedModel, Tempered
 from dlcli.experiment.ensemble_comparison import calibration, compare, fit_temperature
 from dlcli.experiment.ensemble_model import write_outcome
 from dlcli.experiment.ensemble_outputs import combined_outputs
 from dlcli.experiment.ensemble_ranking import best_of, compared_members, curve_of, members_of, scores_of
 from dlcli.experiment.ensembling import Ensembling
 from dlcli.experiment.environment import now
+from dlcli.experiment.model_folder import AnyModel
 from dlcli.experiment.outputs import figures_of
 from dlcli.experiment.summary import finite, finite_number
 from dlcli.report.ensemble_outcome import (
@@ -63,7 +65,7 @@ class _Closing:
         context, judge = own.context, prepared.judge
         model = write_outcome(self.ensembling, self.outcome, None)
         rows = self._rows()
-        outputs = {split: own.outputs_of(model, found) for split, found in rows.items()}
+        outputs = {split: self._outputs(model, found) for split, found in rows.items()}
         scaling_rows, scaling_outputs = self._scaling(outputs, rows)
         split = self._compared_split(rows)
         temperature = None
@@ -72,7 +74,7 @@ class _Closing:
             registry = own.plugins.registry
             before = calibration(outputs[split], judge, own.batches, rows[split], registry)
         if scaling_outputs is not None and scaling_rows is not None:
-            temperature = fit_temperature(scaling_outputs, judge, own.batches, scaling_rows, own.plugins.registry)
+            temperature = fit_temperature(scaling_outputs, judge, own.batches, scaling_rows)
         applied = prepared.section.temperature_scaling and temperature is not None
         if temperature is not None and split is not None and before is not None:
             scaled = Tempered(temperature, judge.io.task)(outputs[split])
@@ -112,6 +114,20 @@ class _Closing:
             extends=prepared.strategy.extends and prepared.library is None,
         )
         return self._record(summary)
+
+    def _outputs(self, model: AnyModel, rows: Tensor) -> Tensor:
+        """Return the outputs of the model as it was read; what its members say on the way is not computed again."""
+        own = self.ensembling
+        if not isinstance(model, CombinedModel):
+            return own.outputs_of(model, rows)
+        each = own.outputs_of.of_members(model, rows)
+        for identity, found in each.items():
+            given = own.prepared.given.get(identity)
+            if identity in own.outputs and identity not in model.wiring.fed and (given is None or not given.folds):
+                own.outputs.learn(identity, rows, found)
+        with torch.no_grad():
+            combined: Tensor = model.combine([each[identity] for identity in model.wiring.members])
+        return combined
 
     @property
     def _fitted_on_validation(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
@@ -130,7 +131,7 @@ def disagreement(outputs: Tensor, task: Task) -> float | None:
     if not task.classifies or count < 2:
         return None
     if task is Task.MULTICLASS:
-        votes = torch.nn.functional.one_hot(outputs.argmax(dim=-1), outputs.shape[-1]).sum(dim=0).double()
+        votes = functional.one_hot(outputs.argmax(dim=-1), outputs.shape[-1]).sum(dim=0).double()
     else:
         yes = (outputs > 0).sum(dim=0).double()
         votes = torch.stack([yes, count - yes], dim=-1)
@@ -170,28 +171,34 @@ def calibration(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor, 
     return Calibration(**{name: figures[name] for name in CALIBRATION})
 
 
-def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor, registry: Registry) -> float:
+def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor) -> float:
     """Return the temperature whose outputs have the least negative log-likelihood on rows.
 
     Golden-section search over log T: the negative log-likelihood is convex in 1/T, so it has one minimum.
 
     Args:
-        outputs: Outputs (R, …, O) for the rows.
-        judge: Whose task counts.
+        outputs: Outputs (R, O) for the rows.
+        judge: Whose task counts; one with classes.
         batches: The dataset.
         rows: The rows, int64 (R,).
-        registry: Where the metric is.
 
     Returns:
         T in [e⁻⁶, e⁶].
 
     Source: Guo et al. 2017, "On calibration of modern neural networks", section 4.2.
     """
-    own = replace(judge, metrics={"nll": registry.component(Metric, "dlcli:nll")})
+    task, wide = judge.io.task, outputs.double()
+    found = list(batches.evaluation(judge, rows))
+    target = torch.cat([batch.target.cpu() for batch in found])
+    weights = torch.cat([torch.ones(len(b.target)) if b.weight is None else b.weight.cpu() for b in found]).double()
 
     def loss(logarithm: float) -> float:
-        tempered = Tempered(math.exp(logarithm), judge.io.task)(outputs.double())
-        return figures_of(tempered, own, batches, rows)["nll"]
+        tempered = Tempered(math.exp(logarithm), task)(wide)
+        if task is Task.MULTICLASS:
+            each = functional.nll_loss(tempered, target.long(), reduction="none")
+        else:
+            each = functional.binary_cross_entropy_with_logits(tempered, target.double(), reduction="none").mean(dim=-1)
+        return float((weights * each).sum() / weights.sum())
 
     ratio = (math.sqrt(5) - 1) / 2
     low, high = -LARGEST, LARGEST

@@ -30,21 +30,26 @@ class MemberOutputs:
         """Take a member in."""
         self._compute[identity] = compute
 
+    def learn(self, identity: str, rows: Tensor, found: Tensor) -> None:
+        """Take a member's outputs on rows in, where somebody has computed them already."""
+        outputs, known = self._known.get(identity, (None, torch.zeros(self._rows, dtype=torch.bool)))
+        if outputs is None:
+            outputs = found.new_zeros((self._rows, *found.shape[1:]))
+        outputs[rows] = found
+        known[rows] = True
+        self._known[identity] = outputs, known
+
     def __contains__(self, identity: str) -> bool:
         return identity in self._compute
 
     def __call__(self, identity: str, rows: Tensor) -> Tensor:
         """Return a member's outputs (R, …, O) on rows of the dataset, int64 (R,), in their order; R may be 0."""
-        outputs, known = self._known.get(identity, (None, torch.zeros(self._rows, dtype=torch.bool)))
+        known = self._known[identity][1] if identity in self._known else torch.zeros(self._rows, dtype=torch.bool)
         missing = torch.unique(rows[~known[rows]])
-        if outputs is None or len(missing):
-            found = self._compute[identity](missing if len(missing) else rows.new_zeros(1), {})
-            if outputs is None:
-                outputs = found.new_zeros((self._rows, *found.shape[1:]))
-            outputs[missing] = found[: len(missing)]
-            known[missing] = True
-            self._known[identity] = outputs, known
-        return outputs[rows]
+        if identity not in self._known or len(missing):
+            asked = missing if len(missing) else rows.new_zeros(1)
+            self.learn(identity, missing, self._compute[identity](asked, {})[: len(missing)])
+        return self._known[identity][0].index_select(0, rows)
 
     def fed(self, identity: str, rows: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Return a member's outputs on rows for which it is fed other values than it was trained with.

@@ -36,19 +36,22 @@ Function = Callable[[Sequence[Tensor], dict[str, list[str]]], Sequence[Tensor]]
 _kept: dict[str, Captured] = {}
 
 
-def capture(key: str, function: Function, tensors: Sequence[Tensor]) -> Captured:
+def capture(
+    key: str, function: Function, tensors: Sequence[Tensor], passes: Sequence[Callable[[fx.GraphModule], None]] = ()
+) -> Captured:
     """Capture a function, or take the capture that was made before.
 
     Args:
         key: Says all that decides the function's operations, but for the tensors' shapes, types and device.
         function: The function.
         tensors: What it will get, or others like them.
+        passes: What rewrites its graph besides `simplify`, and after it; a function of the key.
 
     Returns:
         The captured function.
     """
     whole = f"{key} {';'.join(f'{tuple(t.shape)}{t.stride()}{t.dtype}{t.device}' for t in tensors)}"
-    found = _kept.pop(whole, None) or capture_anew(function, tensors)
+    found = _kept.pop(whole, None) or capture_anew(function, tensors, passes)
     _kept[whole] = found
     if len(_kept) > CAPTURES:
         del _kept[next(iter(_kept))]  # the least used

@@ -10,6 +10,7 @@ from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.errors import DlcliError
 from dlcli.training.capture import Captured, capture
+from dlcli.training.narrow_products import transpose_narrow_products
 from dlcli.training.stack_objective import Inputs, Numbers, StackObjective
 from dlcli.training.stack_optimizer import StackOptimizer
 from dlcli.training.stack_probe import check_against_eager
@@ -134,7 +135,7 @@ class StackStep:
         weighted = inputs.batch.weight is not None
         key = f"step {weighted} {self._key} {self._network.drops} {self.optimizer.decays_in_gradient}"
         try:
-            captured = capture(key, step, flatten(inputs))
+            captured = capture(key, step, flatten(inputs), [transpose_narrow_products])
             if not self._checked:
                 check_against_eager(self._objective, inputs, captured)
                 self._checked = True

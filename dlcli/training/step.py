@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.training.evaluation import forward
+from dlcli.training.fused_adam import fused_adam_step
 from dlcli.training.objective import batch_loss
 from dlcli.training.regularization import Regularization
 
@@ -24,7 +25,10 @@ def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
         return optimizer.step
     while hasattr(step, "__wrapped__"):
         step = step.__wrapped__
-    return partial(step, optimizer)
+    own, quick = partial(step, optimizer), fused_adam_step(optimizer)
+    if quick is None:
+        return own
+    return lambda: quick() or own()
 
 
 class Step:
