@@ -157,7 +157,8 @@ class Registry:
         packages = [package for package, brought in PUBLISHED.items() if bare in brought and bare not in names]
         installed = {entry.distribution for entry in self._entries}
         package = distribution or (packages[0] if packages else "")
-        if distribution and (similar := difflib.get_close_matches(distribution, installed, n=1)):
+        providers = [entry.distribution for entry in self.entries(kind) if entry.name == bare]
+        if distribution and (similar := difflib.get_close_matches(distribution, providers, n=1)):
             parts.append(f"{similar[0]} is installed: did you mean {similar[0]}:{bare}?")
         # Only names of our own form: an invented name must not send anybody to install what a stranger registered.
         elif package.startswith("dlcli-") and package not in installed:

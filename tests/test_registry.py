@@ -113,6 +113,14 @@ def test_two_providers_of_a_name(registry):
             "unknown loss 'wave'; 'wave' is the name of a.* activation, but here a loss is wanted; there are none",
         ),
         ("activation", "snake", "it comes with the package dlcli-example: pip install dlcli-example"),
+        ("activation", "surfs:wave", r"unknown activation 'surfs:wave'; surf is installed: did you mean surf:wave\?"),
+        ("activation", "surfs:ebb", "unknown activation 'surfs:ebb'; the package surfs is not installed; there are"),
+        ("activation", "surf:ebb", "unknown activation 'surf:ebb'; there are twice, wave$"),
+        (
+            "activation",
+            "dlcli-surf:ebb",
+            "'dlcli-surf:ebb'; it comes with the package dlcli-surf: pip install dlcli-surf; there are twice, wave$",
+        ),
         ("activation", "tides:ebb", "the package tides is not installed; there are twice, wave"),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlcli.errors import DataError, UsageError
-from dlcli.experiment.run_directory import RUNS, RunDirectory, find_run, is_running
+from dlcli.experiment.run_directory import LISTED, RUNS, RunDirectory, find_run, is_running
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,18 @@ def find_address(reference: str | Path, root: Path = RUNS) -> Address:
     run = find_run(before, root)
     identities = run.members()
     if member not in identities:
-        there = f"there are {', '.join(identities)}" if identities else "it is one network and has none"
-        raise UsageError(f"{run.path} has no member {member!r}; {there}")
+        raise UsageError(f"{run.path} has no member {member!r}; {_members_there(run)}")
     return Address(run, member)
+
+
+def _members_there(run: RunDirectory) -> str:
+    """Say which members a run has, and which runs those are that it was given."""
+    parts = []
+    if identities := run.members():
+        parts.append(f"there are {', '.join(identities)}")
+    entries = run.read().get("members", ())
+    if sources := list(dict.fromkeys(entry["source"] for entry in entries if entry.get("source") is not None)):
+        more = f" and {len(sources) - LISTED} more" if len(sources) > LISTED else ""
+        others = "its other members are" if identities else "its members are"
+        parts.append(f"{others} other runs, to be named themselves: {', '.join(sources[:LISTED])}{more}")
+    return "; ".join(parts) or "it is one network and has none"

@@ -48,7 +48,7 @@ class ParameterRow:
     Args:
         name: Its name.
         allowed: Its type and range in words.
-        default: Its default as a recipe would have it, None where there is none.
+        default: Its default as a recipe would have it; None where it is left out by default.
         description: What it is for.
         per_member: Whether it may differ between members that train in one stack.
     """

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dlcli.errors import Problem, RecipeError, UsageError
 from dlcli.experiment.address import find_address
 from dlcli.experiment.ensemble_execution import EnsembleExecution, execute
@@ -104,6 +106,9 @@ def _begin(
     plugins: Plugins,
     top: int | None,
 ) -> EnsembleExecution:
+    unknown = [source for source in sources if not isinstance(source, str | Path | Mapping)]
+    if unknown:
+        raise UsageError(f"a source is a recipe or a run: a path, a name or a mapping; got {unknown[0]!r}")
     if not sources:
         raise UsageError("there is nothing to combine: give a recipe, or runs, or a run to resume")
     paths = [source for source in sources if not isinstance(source, Mapping)]
@@ -165,10 +170,13 @@ def prepare_ensemble(recipe: Recipe, folder: Path, runs: Path, plugins: Plugins)
     test = dataset.splits.get("test")
     if section.runs:
         library = read_library(settled, dataset, folder, runs, plugins)
-        validation = library.deciding if len(library.deciding) else None
+        deciding = library.deciding
+        if not any(given.folds for given in library.members):
+            deciding = deciding[~torch.isin(deciding, training)]  # a recipe may split otherwise than the runs did
+        validation = deciding if len(deciding) else None
         section = section.model_copy(update={"runs": library.references})
         settled = settled.model_copy(update={"ensemble": section})
-        test = library.test
+        test = library.test[torch.isin(library.test, library.test if test is None else test)]
     judge = make_member(settled, dataset, "judge", training, dataset.splits.get("val"))
     prepared = Prepared(settled, section, dataset, judge, training, validation, test, library)
     problems = list(_problems(prepared))

@@ -23,6 +23,7 @@ from dlcli.experiment.ensembling import Ensembling
 from dlcli.experiment.environment import now
 from dlcli.experiment.model_folder import AnyModel
 from dlcli.experiment.outputs import figures_of
+from dlcli.experiment.row_file import RunRows, write_rows
 from dlcli.experiment.summary import finite, finite_number
 from dlcli.report.ensemble_outcome import (
     Comparison,
@@ -200,6 +201,23 @@ class _Closing:
             return finite_number(own.context.figure(found, validation))
         return None if unseen is None else finite_number(own.context.figure(unseen.outputs, unseen.rows))
 
+    def _write_rows(self) -> None:
+        """Say which rows are left to judge a combination of runs by; those of a trained one are its recipe's."""
+        own = self.ensembling
+        if own.prepared.library is None:
+            return
+        none = torch.empty(0, dtype=torch.int64)
+        parts = [none if own.conductor.trainings == [] else own.prepared.training_rows]
+        for given in own.prepared.given.values():
+            parts += [given.seen, *given.folds.values()]
+        val = own.prepared.validation_rows
+        if val is not None and self._fitted_on_validation:
+            parts.append(val)
+        seen = torch.unique(torch.cat(parts))
+        left = none if val is None else val[~torch.isin(val, seen)]
+        test = none if own.prepared.test_rows is None else own.prepared.test_rows
+        write_rows(own.run, RunRows(seen, left, test[~torch.isin(test, seen)]))
+
     def _record(self, summary: EnsembleOutcome) -> EnsembleOutcome:
         """Write the picture, the predictions for unseen rows, and `run.json`."""
         own, run = self.ensembling, self.ensembling.run
@@ -212,6 +230,7 @@ class _Closing:
             write_out_of_fold(
                 run.path / FILES[unseen.kind], own.prepared.dataset, unseen.rows[order], None, unseen.outputs[order]
             )
+        self._write_rows()
         seen = {"train"} | ({"val"} if own.prepared.recipe.train.rows != "train" else set())
         for given in own.prepared.given.values():
             seen |= {"val"} if given.folds or "val" in given.trained_on else set()
@@ -255,6 +274,5 @@ def _relative_seconds(own: Ensembling) -> float | None:
     states = list(own.conductor.states.values())
     if len(trainings) < 2 or len({state.member.architecture.stack_key() for state in states}) != 1:
         return None
-    longest = max(states, key=lambda state: state.training.epochs)
-    alone = seconds_alone(longest.member, own.batches, longest.training.epochs, own.device)
+    alone = seconds_alone(states[0].member, own.batches, own.context.epochs, own.device)
     return sum(training.steady_seconds for training in trainings) / alone

@@ -22,7 +22,7 @@ from dlcli.training.objective import sample_weights
 CALIBRATION = ("nll", "brier", "ece")
 STEPS = 40
 """Steps of the search for a temperature: each leaves 0.62 of the interval."""
-LARGEST = 6.0
+LARGEST, EDGE = 6.0, 0.01
 """The logarithm of a temperature is sought between −6 and 6."""
 
 
@@ -171,7 +171,7 @@ def calibration(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor, 
     return Calibration(**{name: figures[name] for name in CALIBRATION})
 
 
-def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor) -> float:
+def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor) -> float | None:
     """Return the temperature whose outputs have the least negative log-likelihood on rows.
 
     Golden-section search over log T: the negative log-likelihood is convex in 1/T, so it has one minimum.
@@ -183,7 +183,7 @@ def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tens
         rows: The rows, int64 (R,).
 
     Returns:
-        T in [e⁻⁶, e⁶].
+        T; None where it would lie beyond [e⁻⁶, e⁶]: where every answer is right, or no better than chance.
 
     Source: Guo et al. 2017, "On calibration of modern neural networks", section 4.2.
     """
@@ -213,4 +213,5 @@ def fit_temperature(outputs: Tensor, judge: Member, batches: Batches, rows: Tens
             low, left, at_left = left, right, at_right
             right = low + ratio * (high - low)
             at_right = loss(right)
-    return math.exp((low + high) / 2)
+    middle = (low + high) / 2
+    return None if abs(middle) > LARGEST - EDGE else math.exp(middle)

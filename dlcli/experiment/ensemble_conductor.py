@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.batch import Batches
-from dlcli.contracts.ensemble_members import MemberResult, MemberSpecification, Outcome
+from dlcli.contracts.ensemble_members import Combination, MemberResult, MemberSpecification, Outcome, SingleMember
 from dlcli.contracts.member import Engine, Member, Watch
-from dlcli.errors import PluginError, TrainingError, UsageError
+from dlcli.errors import DlcliError, PluginError, TrainingError, UsageError
 from dlcli.experiment.ensemble_context import StrategyContext
 from dlcli.experiment.ensemble_members import MemberRoom
-from dlcli.experiment.ensemble_outputs import MemberOutputs
+from dlcli.experiment.ensemble_outputs import MemberOutputs, wiring_of
 from dlcli.experiment.ensemble_store import MemberStore, Training
 from dlcli.experiment.outputs import outputs_on
 from dlcli.report.ensemble_display import EnsembleDisplay
@@ -109,15 +109,32 @@ class Conductor:
                 specifications = answer()
             except StopIteration as end:
                 outcome: Outcome = end.value
+                self._check_outcome(context, outcome)
                 return outcome
             except ValueError as error:
                 raise UsageError(str(error)) from error
+            except DlcliError:
+                raise
+            except Exception as error:
+                if type(context.strategy).__module__.startswith("dlcli."):
+                    raise
+                raise PluginError(
+                    f"the strategy {context.strategy.name} failed ({type(error).__name__}: {error}); its package is at "
+                    "fault, --debug shows where"
+                ) from error
             if not self._rounds:
                 _check_architectures(context, specifications)
-            answer = partial(plan.send, self._train(context.strategy.name, specifications))
+            answer = partial(plan.send, self._train(context, specifications))
 
-    def _train(self, strategy: str, specifications: Sequence[MemberSpecification]) -> tuple[MemberResult, ...]:
+    def _train(
+        self, context: StrategyContext, specifications: Sequence[MemberSpecification]
+    ) -> tuple[MemberResult, ...]:
         self._rounds += 1
+        strategy = context.strategy.name
+        for spec in specifications:
+            for rows in (spec.training_rows, spec.validation_rows):
+                if rows is not None:
+                    context.refuse_others(rows)
         names = [spec.identity for spec in specifications]
         known = {training.identity for training in self.trainings}
         if not names or len(set(names)) < len(names) or known & set(names):
@@ -164,6 +181,19 @@ class Conductor:
                 f"all {len(failed)} members of a round failed; {failed[0].identity}: {failed[0].failure}"
             )
         return tuple(result for training in trainings for result in self._take_in(members[training.identity], training))
+
+    def _check_outcome(self, context: StrategyContext, outcome: Outcome) -> None:
+        """Refuse an outcome with members that there are not."""
+        if isinstance(outcome, Combination):
+            named = wiring_of(outcome).everybody
+        else:
+            named = (outcome.identity,) if isinstance(outcome, SingleMember) else (outcome.like,)
+        unknown = [identity for identity in named if identity not in self._outputs]
+        if unknown or not named:
+            raise PluginError(
+                f"the strategy {context.strategy.name} combines {', '.join(unknown) or 'nobody'}, which it did not "
+                "have trained; its package is at fault"
+            )
 
     def _take_in(self, member: Member, training: Training) -> list[MemberResult]:
         """Make a training's states known: to the strategy, to the outputs, to the display."""

@@ -76,7 +76,7 @@ class StrategyContext:
 
     def target(self, rows: Tensor) -> Tensor:
         """Return the targets of rows."""
-        self._refuse_others(rows)
+        self.refuse_others(rows)
         return self.dataset.tensors[self.dataset.target.name].index_select(0, rows)
 
     def folds(self, count: int) -> tuple[Fold, ...]:
@@ -91,7 +91,7 @@ class StrategyContext:
 
     def outputs_of(self, identity: str, rows: Tensor) -> Tensor:
         """Return a member's outputs on rows."""
-        self._refuse_others(rows)
+        self.refuse_others(rows)
         if identity not in self.member_outputs:
             raise PluginError(
                 f"the strategy {self.strategy.name} asked for the member {identity!r}, which is not there"
@@ -100,7 +100,7 @@ class StrategyContext:
 
     def score(self, output: Tensor, rows: Tensor) -> float:
         """Return the monitored value of outputs for rows."""
-        self._refuse_others(rows)
+        self.refuse_others(rows)
         return self.figure(output, rows)
 
     def figure(self, output: Tensor, rows: Tensor) -> float:
@@ -138,7 +138,15 @@ class StrategyContext:
         unseen = combination.unseen
         return math.nan if unseen is None or not len(unseen.rows) else self.figure(unseen.outputs, unseen.rows)
 
-    def _refuse_others(self, rows: Tensor) -> None:
+    def refuse_others(self, rows: Tensor) -> None:
+        """Refuse rows that are neither training nor validation rows.
+
+        Args:
+            rows: Rows of the dataset, int64.
+
+        Raises:
+            PluginError: Some are not; the strategy is at fault.
+        """
         allowed = torch.zeros(self.dataset.rows, dtype=torch.bool)
         allowed[self.training_rows] = True
         if self.validation_rows is not None:

@@ -73,6 +73,7 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
     run, prepared = execution.run, execution.prepared
     train = prepared.recipe.train
     device = choose_device(train.device)
+    before = run.read()
     run.update(status="running", finished=None, error=None, device=str(device), **owner())
     info = RunInfo(run.path, "ensemble", execution.recipe)
     observers = Observers(plugins)
@@ -96,6 +97,8 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
                 refused = isinstance(error, UsageError | DataError | PluginError)
                 if refused and not execution.resume and not _has_trained(run):
                     atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+                elif execution.resume and before.get("status") == "finished":
+                    run.update(status="finished", finished=before.get("finished"))  # as good as it was
                 else:
                     run.update(status="failed", error=str(error), members=_so_far(ensembling), notes=list(watch.notes))
             raise

@@ -113,6 +113,13 @@ def as_member(address: Address, model: AnyModel, dataset: Dataset, plugins: Plug
         DataError: Its files are damaged.
     """
     folder, facts = address.trained_model(), address.run.read()
+    part = stored_part(folder, plugins)
+    broken = [name for name, t in part.tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if broken:
+        raise DataError(
+            f"the model {folder} is damaged: {broken[0]} holds numbers that are not finite; restore it from a copy, or "
+            "train again"
+        )
     seen, folds = _seen(address, facts, dataset, model)
     start = address.run.start
     return Given(
@@ -120,7 +127,7 @@ def as_member(address: Address, model: AnyModel, dataset: Dataset, plugins: Plug
         specification=identity_of(address),
         address=address,
         model=model,
-        part=stored_part(folder, plugins),
+        part=part,
         seen=seen,
         folds=folds,
         trained_on=_trained_on(address, facts),

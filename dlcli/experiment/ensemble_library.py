@@ -1,17 +1,20 @@
 """All models that are given to an ensemble: found by what the user wrote, and checked against each other."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from dlcli.contracts.dataset import Dataset
-from dlcli.errors import DataError, DlcliError, UsageError
+from dlcli.errors import DataError, DlcliError, RecipeError, UsageError
 from dlcli.experiment.address import Address, find_address
+from dlcli.experiment.combination import CombinedModel
 from dlcli.experiment.ensemble_given import Given, as_member, checkpoints_of
 from dlcli.experiment.model_folder import AnyModel, read_model
 from dlcli.experiment.prepare import read_data
+from dlcli.experiment.row_file import read_rows
 from dlcli.plugins import Plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.recipe.load import load_recipe
@@ -62,6 +65,8 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
 
     def skip(what: str, error: DlcliError) -> None:
         if not section.skip_missing:
+            if isinstance(error, RecipeError):
+                error = DataError(f"the recipe of {what} is damaged: {error}")
             raise type(error)(f"{error}; --skip-missing goes on without it") from error
         notes.append(f"{what} is left out: {error}")
 
@@ -69,12 +74,15 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
     searches = 0
     for reference in section.runs:
         references.append(reference)
+        named: Address | None = None
         try:
             named = _find(reference, folder, runs)
             references[-1] = str(named.run.path.resolve()) + (f"@{named.member}" if named.member else "")
             addresses = _expanded(named, section.top)
             searches += len(addresses) > 1 or addresses[0] != named
         except (UsageError, DataError) as error:
+            if named is not None and isinstance(error, UsageError):
+                raise  # it is there, and something else is asked of it than it has
             skip(reference, error)
             continue
         for address in addresses:
@@ -85,18 +93,25 @@ def read_library(recipe: Recipe, dataset: Dataset, folder: Path, runs: Path, plu
                     _check_same_question(address, model, members[0])
                 own = _own_data(address, recipe, dataset, plugins)
                 given = as_member(address, model, own, plugins)
-            except DataError as error:
+            except (DataError, RecipeError) as error:
                 skip(str(address), error)
                 continue
             if any(given.identity == other.identity for other in members):
                 raise UsageError(f"{address} is there twice: its vote would count double; name each run once")
+            notes += _twice(given, members)
+            if address.run.read().get("status") != "finished":
+                notes.append(f"{address} did not finish: it is taken as it is, at its best epoch so far")
             members.append(given)
+            kept = read_rows(address.run)
+            if kept is not None:
+                own, given = replace(own, splits=kept.splits), replace(given, seen=kept.seen)
+            members[-1] = given
             open_rows = torch.cat([rows for name, rows in own.splits.items() if name != "test"])
             deciding = _both(deciding, open_rows[~torch.isin(open_rows, given.seen)])
             if not given.folds:
                 deciding = _both(deciding, own.splits.get("val", open_rows[:0]))
             test = _both(test, own.splits.get("test", open_rows[:0]))
-    if section.top is not None and not searches:
+    if section.top is not None and not searches and not notes:
         raise UsageError(
             "ensemble.top (--top) takes the best trials of a search, and there is no search among the runs"
         )
@@ -129,6 +144,18 @@ def _expanded(address: Address, top: int | None) -> list[Address]:
             f"--top {len(trials)}, or search again with tune.keep = {top}"
         )
     return [Address(address.run, trial) for trial in trials[:top]]
+
+
+def _twice(given: Given, members: Sequence[Given]) -> list[str]:
+    """Say so where a run stands beside a member of it."""
+    found = []
+    for other in members:
+        whole, part = sorted((given, other), key=lambda each: bool(each.address.member))
+        same = whole.address.run.path.resolve() == part.address.run.path.resolve()
+        inside = isinstance(whole.model, CombinedModel) and part.address.member in whole.model.identities
+        if same and inside and not whole.address.member:
+            found.append(f"{part.address} is a part of {whole.address}, so it has a say twice")
+    return found
 
 
 def _own_data(address: Address, recipe: Recipe, dataset: Dataset, plugins: Plugins) -> Dataset:

@@ -8,6 +8,7 @@ from torch import Tensor
 from dlcli.contracts.ensemble import Ensemble
 from dlcli.contracts.ensemble_members import Combination
 from dlcli.contracts.task import Task
+from dlcli.errors import PluginError
 from dlcli.experiment.combination import Wiring, answers
 
 Compute = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
@@ -100,5 +101,12 @@ def combined_outputs(
             found[identity] = outputs.fed(identity, rows, values)
     with torch.no_grad():
         combiner = strategy.combine(task, combination.settings, combination.state)
-        result: Tensor = combiner(torch.stack([found[identity] for identity in wiring.members]))
+        together = torch.stack([found[identity] for identity in wiring.members])
+        result: Tensor = combiner(together)
+    wanted = together.shape[1:]
+    if result.shape != wanted or not bool(result.isfinite().all() | ~together.isfinite().all()):
+        raise PluginError(
+            f"the strategy {strategy.name} combines outputs of shape {tuple(together.shape)} into "
+            f"{tuple(result.shape)}, expected finite ones of shape {tuple(wanted)}; its package is at fault"
+        )
     return result

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dlcli.contracts.ensemble_members import Combination, Outcome, SingleMember
 from dlcli.experiment.combination import Wiring
+from dlcli.experiment.ensemble_conductor import digest
 from dlcli.experiment.ensemble_outputs import combined_outputs, wiring_of
 from dlcli.experiment.ensembling import Ensembling
 from dlcli.experiment.outputs import figures_of
@@ -21,10 +22,14 @@ def compared_members(own: Ensembling, outcome: Outcome) -> list[str]:
         return []
     wiring = wiring_of(outcome) if isinstance(outcome, Combination) else Wiring(())
     used = [identity for identity in wiring.everybody if identity not in wiring.fed]
+    states = own.conductor.states
+    starts = {state.result.start for state in states.values()}
     whole = [
         identity
-        for identity, state in own.conductor.states.items()
-        if not state.member.fed and state.member.training_rows is own.prepared.training_rows
+        for identity, state in states.items()
+        if not state.member.fed
+        and state.member.training_rows is own.prepared.training_rows
+        and digest(state.result.state) not in starts  # a network that others only began from
     ]
     every = dict.fromkeys([*own.prepared.given, *used, *whole])
     if isinstance(outcome, SingleMember):

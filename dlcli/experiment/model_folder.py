@@ -1,5 +1,6 @@
 """A model folder: all that evaluate, predict, export and ensemble need, of one network or of several combined."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,6 +183,8 @@ def _make(table: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path,
             raise ValueError(f"it combines {', '.join(wiring.everybody)}, but holds {', '.join(listed)}")
         settings = dict(combination["settings"])
         scale = None if temperature is None else float(temperature)
+        if scale is not None and not 0 < scale < math.inf:
+            raise ValueError(f"its temperature is {scale}, expected a number above 0")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
     parts = {

@@ -1,5 +1,6 @@
 """Run directories: made under a fresh number, described by `run.json`, found by path or name."""
 
+import difflib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from dlcli.errors import DataError, UsageError
 
 FORMAT = 1
 RUNS = Path("runs")
+LISTED = 8
+"""How many names an error message lists at most."""
 T = TypeVar("T")
 
 
@@ -133,7 +136,7 @@ def find_run(reference: str | Path, root: Path = RUNS) -> RunDirectory:
         The run's directory.
 
     Raises:
-        UsageError: There is no such run; names those that there are.
+        UsageError: There is no such run; names some that there are, similar names first.
     """
     for path in (Path(reference), root / reference):
         if (path / "run.json").exists():
@@ -143,7 +146,11 @@ def find_run(reference: str | Path, root: Path = RUNS) -> RunDirectory:
         if numbered:
             return RunDirectory(max(numbered, key=lambda found: int(found.name)))
     names = sorted({str(file.parent.parent.relative_to(root)) for file in root.glob("*/*/run.json")})
-    there = f"; there are {', '.join(names)}" if names else f"; there are none under {root}/"
+    wanted = Path(reference).parent if Path(reference).name.isdecimal() else reference
+    close = difflib.get_close_matches(str(wanted), names, n=LISTED)
+    listed = list(dict.fromkeys([*close, *names]))[:LISTED]
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    there = f"; there are {', '.join(listed)}{more}" if names else f"; there are none under {root}/"
     raise UsageError(f"there is no run {str(reference)!r}{there}; give a path, NAME/0001 or NAME; see `dlcli runs`")
 
 

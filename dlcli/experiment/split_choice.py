@@ -11,6 +11,7 @@ from dlcli.contracts.dataset import Dataset
 from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.fold_file import read_folds
+from dlcli.experiment.row_file import RunRows, read_rows
 
 ALL, FOLD = "all", "fold"
 """Stand for every row of a file, whatever its splits; and for the rows that a fold's model has not seen."""
@@ -44,6 +45,9 @@ def chosen_rows(
     if split == ALL:
         note = f"{address} was trained on some of these rows" if same_data else None
         return torch.arange(dataset.rows), note
+    own = read_rows(address.run) if same_data else None
+    if own is not None:
+        return _own_rows(address, own, dataset, split)
     if split not in dataset.splits:
         raise UsageError(
             f"{path} has no split {split!r}; there are {', '.join(dataset.splits)}, and {ALL} for every row"
@@ -62,6 +66,19 @@ def chosen_rows(
     if number is not None:
         return read_folds(address.run)[number].training, "the rows that this fold's model was trained on"
     return rows, "the model was trained on these rows"
+
+
+def _own_rows(address: Address, own: RunRows, dataset: Dataset, split: str) -> tuple[Tensor, str | None]:
+    """Return the rows of a split of a run whose members had splits of their own."""
+    rows = own.splits.get(split)
+    if rows is None:
+        there = ", ".join(own.splits)
+        what = "that no member was trained on" if split == "val" else "that all of its members have in common"
+        raise UsageError(f"{address} has no {split} rows {what}; there are {there}, and {ALL} for every row")
+    if split == "train":
+        return rows, "members were trained on these rows"
+    fewer = len(rows) < len(dataset.splits.get(split, rows))
+    return rows, f"the {split} rows that its members have in common" if fewer else None
 
 
 def _fold_number(address: Address) -> int | None:

@@ -88,11 +88,10 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         [
             "[ensemble]",
             *_keys(
-                {"strategy": "voting", "members": 10},
+                {"strategy": "voting"},
                 EnsembleSection,
                 {
                     "strategy": "how several become one; others: dlcli plugins list --kind ensemble",
-                    "members": "how many",
                 },
             ),
         ],

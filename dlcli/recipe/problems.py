@@ -3,12 +3,12 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from dlcli.errors import PluginError
-from dlcli.recipe.keys import Spot, component_kind, spot_at, tables
+from dlcli.recipe.keys import Spot, alternatives, component_kind, spot_at, tables
 from dlcli.recipe.lines import KeyPath
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.section import Section
@@ -52,16 +52,24 @@ def explain(error: ValidationError, table: Mapping[str, Any], registry: Registry
     findings = []
     for details in error.errors():
         location = details["loc"]
+        # Items that are wrong themselves make pydantic count a list as shorter than it is.
+        if details["type"] == "too_short" and len(details["input"]) >= details["ctx"]["min_length"]:
+            continue
         too_short = details["type"] == "missing" and isinstance(location[-1], int)
-        path, cut = _written(location[:-1] if too_short else location, table, registry)
-        findings.append(_finding(path, too_short or cut, details, table, registry))
+        written = _written(location[:-1] if too_short else location, table, registry)
+        if written is not None:
+            path, cut = written
+            findings.append(_finding(path, too_short or cut, details, table, registry))
     return list(dict.fromkeys(findings))
 
 
-def _written(location: Sequence[str | int], table: Mapping[str, Any], registry: Registry) -> tuple[KeyPath, bool]:
+def _written(
+    location: Sequence[str | int], table: Mapping[str, Any], registry: Registry
+) -> tuple[KeyPath, bool] | None:
     """Turn pydantic's path into the user's: flat sections have no table of their own, alternatives have no key.
 
-    Also returns whether it was cut at a place where several types are allowed, none of which fits.
+    Also returns whether it was cut at a place where several types are allowed, none of which fits. Where a list of
+    tables is one of several types and a list is there, only what is wrong in it counts: None for the other types.
     """
     path: KeyPath = ()
     spot: Spot | None = Spot(Recipe, (), table)
@@ -77,11 +85,21 @@ def _written(location: Sequence[str | int], table: Mapping[str, Any], registry: 
             inside_flat = True
             continue
         further = spot.step(part, registry)
+        if further is None and isinstance(part, str) and _is_list_of_tables(spot):
+            if part.startswith("tuple["):
+                continue
+            return None
         if further is None and not models:
             return path, True
         if further is not None or (last and isinstance(spot.value, Mapping) and part in spot.value):
             path, spot, inside_flat = (*path, part), further, False
     return path, False
+
+
+def _is_list_of_tables(spot: Spot) -> bool:
+    """Return whether a list is where a list of tables is among the types that are allowed."""
+    lists = (get_args(choice) for choice, _ in alternatives(spot.annotation) if get_origin(choice) is tuple)
+    return isinstance(spot.value, list | tuple) and any(tables(arguments[0]) for arguments in lists)
 
 
 def _finding(path: KeyPath, whole: bool, details: Any, table: Mapping[str, Any], registry: Registry) -> Finding:

@@ -79,7 +79,7 @@ def reflowed(documentation: str) -> Iterator[tuple[int, str]]:
 
 def _parameter(parameter: "ParameterRow") -> RenderableType:
     star = "*" if parameter.per_member else ""
-    default = "required" if parameter.default is None else f"default {_plain(parameter.default)}"
+    default = "optional" if parameter.default is None else f"default {_plain(parameter.default)}"
     head = Text.assemble((f"{parameter.name}{star}", "cyan"), f"  {parameter.allowed}; ", (default, "dim"))
     return Group(_indented(2, head), _indented(4, Text(parameter.description)))
 

@@ -65,8 +65,9 @@ def members_table(outcome: EnsembleOutcome) -> Table:
         else:
             add(name, used, _epoch(member), member.score, member.figures, "" if member.used else "dim")
     if len(outcome.members) > ROWS and ranked:
-        means = {name: _mean(member.figures.get(name) for member in ranked) for name in columns}
-        add(f"mean of {len(ranked)}", " ", "", _mean(member.score for member in ranked), means, "bold")
+        counted = [member for member in ranked if member.figures] or ranked
+        means = {name: _mean(member.figures.get(name) for member in counted) for name in columns}
+        add(f"mean of {len(counted)}", " ", "", _mean(member.score for member in counted), means, "bold")
         last = ranked[-1]
         used = "yes" if last.used else "no"
         add(f"worst: {names[last.identity]}", used, _epoch(last), last.score, last.figures, "")

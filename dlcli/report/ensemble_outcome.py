@@ -174,9 +174,8 @@ class EnsembleOutcome:
         calibration: On the rows of the comparison; None for regression.
         temperature_scaling: None without validation rows, and for regression.
         curve: The ensemble against its number of members, rising.
-        relative_seconds: Wall time of all training over what one network takes alone, without what the first steps
-            cost; None
-            unless two or more of one architecture were trained.
+        relative_seconds: Wall time of all training over what one network of the recipe takes alone, both without what
+            first steps cost; None unless two or more of one architecture were trained.
         relative_parameters: Numbers in the model over those of one member, mean.
         picture: The SVG of the curve; None where there is none.
         notes: What the user should know.

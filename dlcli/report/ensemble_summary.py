@@ -11,7 +11,6 @@ from dlcli.report.ensemble_outcome import Calibration, Comparison, EnsembleOutco
 from dlcli.report.failures import failure_lines
 from dlcli.report.figures import count_of, duration, score_of
 from dlcli.report.layout import folded, line, plain_table
-from dlcli.report.population import with_spread
 from dlcli.report.summary import STYLES, splits_table
 
 
@@ -93,16 +92,25 @@ def _subject(outcome: EnsembleOutcome) -> str:
 
 
 def _gain(gain: Gain) -> str:
-    if 1e-3 <= gain.standard_error < 1e3:
-        return f"{gain.value:+.4f} ± {gain.standard_error:.4f}"
-    sign = "+" if gain.value > 0 else ""
-    return sign + with_spread(gain.value, gain.standard_error)
+    """A gain and its error with the same decimals: four, or more where the error is too small for these."""
+    error = gain.standard_error
+    if not math.isfinite(error):
+        return f"{gain.value:+,.4f}"
+    digits = 1 - math.floor(math.log10(error)) if error > 0 else 0
+    decimals = min(max(digits, 4 if error < 1e3 else 0), 8)
+    return f"{gain.value:+,.{decimals}f} ± {error:,.{decimals}f}"
 
 
 def _made(outcome: EnsembleOutcome) -> str:
-    made = f"{outcome.strategy}: {count_of(len(outcome.members), 'member')}"
+    given = [member for member in outcome.members if member.source is not None]
+    # One network trained here, by the answers of models that are no part of it.
+    learned = outcome.kind == "single" and 0 < len(given) < len(outcome.members) and not any(m.used for m in given)
+    trained = count_of(len(outcome.members) - len(given), "network")
+    made = f"{outcome.strategy}: {trained if learned else count_of(len(outcome.members), 'member')}"
     if outcome.seconds:
         made += f" in {duration(outcome.seconds)}"
+    if learned:
+        made += f", learned from {', '.join(dict.fromkeys(str(member.source) for member in given))}"
     parts = ((outcome.relative_seconds, "training time"), (outcome.relative_parameters, "parameters"))
     multiples = [f"{value:.1f} × the {what}" for value, what in parts if value is not None and math.isfinite(value)]
     return f"{made}; {' and '.join(multiples)} of one" if multiples else made
@@ -113,6 +121,8 @@ def _model(outcome: EnsembleOutcome) -> list[RenderableType]:
     used = [member for member in outcome.members if member.used and member.failure is None]
     if outcome.kind == "weights":
         return [folded("model", f"one network, whose weights are the average of {len(used)}")]
+    if outcome.kind == "single" and len(outcome.members) == 1:
+        return [folded("model", "one network")]
     if outcome.kind == "single" and used:
         return [folded("model", f"one network, {member_names(outcome.members)[used[0].identity]}")]
     unused = any(not member.used and member.failure is None for member in outcome.members)

@@ -133,7 +133,7 @@ def test_options_that_cannot_be_for_runs(runs, plugins, options, error, message)
     [
         ({"members": 0}, {}, r"ensemble\.members: expected a whole number ≥ 1 or a list.*, got 0"),
         ({"members": []}, {}, r"ensemble\.members: expected .*, got \[\]"),
-        ({"members": [{"architecture": "mlp", "count": 0}]}, {}, r"ensemble\.members: expected .*, got \[.*count = 0"),
+        ({"members": [{"architecture": "mlp", "count": 0}]}, {}, r"ensemble\.members\[0\]\.count: expected a .* ≥ 1"),
         ({"members": [{"architecture": "mpl"}]}, {}, r"unknown architecture 'mpl'; did you mean 'mlp'"),
         ({"strategy": "bagin"}, {}, r"unknown ensemble 'bagin'; did you mean 'bagging'"),
         ({"strategy": "top_k"}, {}, r"top_k combines runs that exist: give them after dlcli ensemble"),

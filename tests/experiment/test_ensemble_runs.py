@@ -181,9 +181,11 @@ def test_an_ensemble_with_a_fold_of_a_run_has_seen_validation_rows(runs, combine
     held_out = json.loads((runs / "folds/0001/folds.json").read_text())["folds"][1]["held_out"]
     rows = len([row for row in held_out if row >= len(split(DIGITS, "train")[1])])
     assert any(f"the runs share {rows} rows that none was trained on" in note for note in mixed.notes)
-    with pytest.raises(UsageError, match="was trained on the validation rows"):
-        evaluate(mixed.run, split="val", runs=runs, plugins=plugins)
-    assert combine("mixed", "b").val is None
+    judged = evaluate(mixed.run, split="val", runs=runs, plugins=plugins)
+    assert (judged.rows, judged.note) == (rows, "the val rows that its members have in common")
+    assert judged.metrics["loss"] == pytest.approx(mixed.val["loss"], rel=1e-5)
+    further = combine("mixed", "b")
+    assert any(f"the runs share {rows} rows that none was trained on" in note for note in further.notes)
 
 
 def test_trials_of_a_cross_validated_search(runs, combine, plugins):
@@ -311,3 +313,38 @@ def test_members_that_were_trained_on_validation_rows_do_not_decide_by_them(plug
     outcome = ensemble("small@seed-0", "small@seed-1", plugins=plugins)
     assert outcome.val is None
     assert facts_of(outcome.run)["trained_on"] == ["train", "val"]
+
+
+def test_runs_that_were_split_differently_share_their_unseen_rows_at_every_level(folder, plugins):
+    """Labels are coins: what is scored on rows that some member was trained on would look learnt."""
+    generator = np.random.default_rng(5)
+    x, y = generator.normal(size=(300, 20)).astype("float32"), generator.integers(0, 2, 300)
+    with h5py.File(folder / "coins.h5", "w") as file:
+        file["x"], file["y"] = x, y
+        file["y"].attrs["classes"] = ["no", "yes"]
+    tables = {
+        "data": {"path": str(folder / "coins.h5"), "split": {"val": 0.2, "test": 0.3}},
+        "model": {"architecture": "mlp", "hidden": [64]},
+        "train": {"epochs": 30, "select": "last", "optimizer": {"name": "adam", "lr": 1e-2}},
+    }
+    for number, seed in enumerate((0, 10)):
+        train({"name": f"t{number}", "seed": seed, **tables}, plugins=plugins)
+    both = ensemble("t0", "t1", name="both", plugins=plugins)
+    rows = json.loads((both.run / "rows.json").read_text())
+    assert not set(rows["seen"]) & {*rows["val"], *rows["test"]}
+    judged = evaluate(both.run, plugins=plugins)
+    assert judged.rows == len(rows["test"]) < 60
+    assert judged.metrics["accuracy"] == pytest.approx(both.test["accuracy"])
+    assert evaluate(both.run, split="val", plugins=plugins).rows == len(rows["val"])
+    with pytest.raises(UsageError, match=r"has no split 'valid'|has no valid rows"):
+        evaluate(both.run, split="valid", plugins=plugins)
+    nested = ensemble("both", "t0", strategy="greedy", name="nested", plugins=plugins)
+    inner = json.loads((nested.run / "rows.json").read_text())
+    assert set(inner["test"]) <= set(rows["test"])
+    assert set(inner["val"]) <= set(rows["val"])
+    pupil = ensemble(
+        {"name": "pupil", "seed": 10, **tables, "ensemble": {"strategy": "distill", "runs": ["t0"]}}, plugins=plugins
+    )
+    own = json.loads((pupil.run / "rows.json").read_text())
+    assert not set(own["seen"]) & {*own["val"], *own["test"]}
+    assert evaluate(pupil.run, plugins=plugins).metrics["accuracy"] == pytest.approx(pupil.test["accuracy"])

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from dlcli import (
     Activation,
     Architecture,
+    Ensemble,
     Initializer,
     Loss,
     Metric,
@@ -137,9 +138,15 @@ class EarlyStopping(Regularizer):
     patience: int = Field(10, ge=1, description="epochs")
 
 
+class Voting(Ensemble):
+    """Means of outputs."""
+
+    name: ClassVar[str] = "voting"
+
+
 FAKES: tuple[type[Component], ...] = (
     Relu, Leaky, Net, Pair, Uniform, Standardize, CrossEntropy, Accuracy, Ece, Adam, AdamW, Constant, Cosine, L2,
-    EarlyStopping,
+    EarlyStopping, Voting,
 )  # fmt: skip
 for fake in FAKES:
     # Only names and parameters matter to a recipe: the methods are left abstract.

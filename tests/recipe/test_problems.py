@@ -80,6 +80,17 @@ CASES = [
     ("[[regularizers]]\nid = 'a b'\nname = 'l2'", "6", "regularizers.a b.id", "expected letters, digits, '-' and '_', so that --set can address it; got 'a b'"),
     ("regularizers = ['l3']\n" + BASE, "1", "regularizers.l3.name", "unknown regularizer 'l3'; there are early_stopping, l2"),
     ("regularizers = [3]\n" + BASE, "1", "regularizers[0]", "expected a table, got 3"),
+    # One of several types: only what is wrong in the list where a list is there, else all that may be there.
+    ("[[ensemble.members]]\narchitecture = 'net'\n\nhiden = [8]", "8", "ensemble.members[0].hiden", "unknown key 'hiden'; did you mean 'hidden'?; allowed here: architecture, hidden"),
+    ("[[ensemble.members]]\narchitecture = 'net'\n[[ensemble.members]]\narchitecture = 'nett'", "8", "ensemble.members[1].architecture", "unknown architecture 'nett'; did you mean 'net'?; there are net, pair"),
+    ("[[ensemble.members]]\narchitecture = 'net'\ncount = 0", "7", "ensemble.members[0].count", "expected a whole number ≥ 1, got 0"),
+    ("[[ensemble.members]]\narchitecture = 'net'\nactivation = { name = 'leaky', slop = 1 }", "7", "ensemble.members[0].activation.slop", "unknown key 'slop'; did you mean 'slope'?"),
+    ("[[ensemble.members]]\ncount = 2", "5", "ensemble.members[0].architecture", "missing: expected text in quotes (which architecture; there are net, pair)"),
+    ("[ensemble]\nmembers = ['net']", "6", "ensemble.members[0]", 'expected a table, got "net"'),
+    ("[ensemble]\nmembers = []", "6", "ensemble.members", "expected a whole number ≥ 1 or a list of 1 or more, each a table, got []"),
+    ("[ensemble]\nmembers = 0", "6", "ensemble.members", "expected a whole number ≥ 1 or a list of 1 or more, each a table, got 0"),
+    ("[ensemble.members]\narchitecture = 'net'", "5", "ensemble.members", "expected a whole number ≥ 1 or a list of 1 or more, each a table, got { architecture"),
+    ("hidden = [0]", "5", "model.hidden[0]", "expected a whole number ≥ 1, got 0"),
     ("[data]\npath = 'd'\n[model]\narchitecture = 3", "4", "model.architecture", "expected text in quotes, got 3"),
     ("[data]\npath = 'd'\n[model]\narchitecture = 'nett'\nhidden = 'anything'", "4", "model.architecture", "unknown architecture 'nett'; did you mean 'net'?; there are net, pair"),
     ("[data]\npath = 'd'\n[model]\nhidden = [3]", "3", "model.architecture", "missing: expected text in quotes (which architecture; there are net, pair)"),
@@ -176,7 +187,8 @@ SPOTS = [
     ("data",), ("data", "path"), ("data", "fields"), ("data", "split"), ("data", "preprocess"), ("model",),
     ("model", "architecture"), ("model", "hidden"), ("model", "activation"), ("model", "kernel"), ("model", "init"),
     ("model", "component"), ("train",), ("train", "loss"), ("train", "optimizer"), ("train", "schedule"),
-    ("train", "metrics"), ("train", "monitor"), ("train", "keep_checkpoints"), ("regularizers",), ("log",), ("other",),
+    ("train", "metrics"), ("train", "monitor"), ("train", "keep_checkpoints"), ("regularizers",), ("ensemble",),
+    ("ensemble", "members"), ("log",), ("other",),
 ]  # fmt: skip
 
 

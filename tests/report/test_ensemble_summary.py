@@ -142,6 +142,13 @@ class TestMembers:
             [],
         ]
 
+    def test_the_mean_counts_members_with_figures_as_the_comparison_does(self, lines):
+        members = tuple(EnsembleMember(f"m-{n}", score=n / 100, figures={"loss": n / 10}) for n in range(1, 14))
+        without = EnsembleMember("m-14", score=9.0)
+        shown = lines(replace(OUTCOME, members=(*members, without)))
+        assert next(line for line in shown if line.startswith("mean of 13   ")).split()[3:] == ["0.0700", "0.7000"]
+        assert any(line.startswith("mean of 13 members") for line in shown)
+
     @pytest.mark.parametrize(("direction", "order"), [("min", "bcad"), ("max", "cbad")])
     def test_the_best_come_first_and_those_without_a_score_last(self, direction, order):
         scores = {"a": math.nan, "b": 0.25, "c": 0.5, "d": None}
@@ -193,9 +200,35 @@ class TestComparison:
 
     def test_a_single_member_gains_nothing_and_is_not_reproached(self, lines):
         shown = "\n".join(lines(self.with_gain(0.0, 0.0, kind="single", members=MEMBERS[:1])))
-        assert "model    one network, bag-0" in shown
+        assert "model    one network\n" in shown
         assert "the model" in shown
         assert "Not clearly" not in shown
+
+    def test_the_one_of_several_is_named(self, lines):
+        members = (MEMBERS[0], replace(MEMBERS[1], used=False))
+        assert "model    one network, bag-0" in lines(replace(OUTCOME, kind="single", members=members))
+
+    def test_a_network_that_learned_from_a_given_model(self, lines):
+        teacher = EnsembleMember("digits-0001", "digits/0001", used=False)
+        student = replace(MEMBERS[0], identity="student")
+        shown = lines(replace(OUTCOME, strategy="distill", kind="single", members=(teacher, student), seconds=2.3), 120)
+        assert shown[1].startswith("made     distill: 1 network in 2.3 s, learned from digits/0001; 2.4 × the training")
+        assert "model    one network, student" in shown
+
+    @pytest.mark.parametrize(
+        ("value", "error", "said"),
+        [
+            (0.00052, 6.649e-05, "+0.000520 ± 0.000066"),
+            (-0.0005, 0.0004, "-0.00050 ± 0.00040"),
+            (0.0688, 0.0041, "+0.0688 ± 0.0041"),
+            (2345.678, 1234.5, "+2,346 ± 1,234"),
+            (1e-12, 1e-13, "+0.00000000 ± 0.00000000"),
+            (0.0, 0.0, "+0.0000 ± 0.0000"),
+        ],
+    )
+    def test_a_gain_and_its_error_have_the_same_decimals(self, lines, value, error, said):
+        best = next(line for line in lines(self.with_gain(value, error)) if line.startswith("best member"))
+        assert best.endswith(f"  {said}")
 
     def test_averaged_weights(self, lines):
         shown = lines(replace(OUTCOME, kind="weights"))

@@ -239,7 +239,7 @@ Raises:
         '  inner  an activation; default "relu"',
         '  mode  a text; default "a"',
         '  sizes  a list; default [1, { name = "x", on = true }]',
-        "  width  a whole number; required",
+        "  width  a whole number; optional",
         "  * may differ between members that train together",
         "",
         "In a recipe",
