@@ -17,7 +17,7 @@ from dlcli.errors import UsageError
 from dlcli.experiment.combination import CombinedModel, Tempered
 from dlcli.experiment.ensemble_comparison import calibration, compare, fit_temperature
 from dlcli.experiment.ensemble_model import write_outcome
-from dlcli.experiment.ensemble_outputs import combined_outputs
+from dlcli.experiment.ensemble_outputs import check_combined, combined_outputs
 from dlcli.experiment.ensemble_ranking import best_of, compared_members, curve_of, members_of, scores_of
 from dlcli.experiment.ensembling import Ensembling
 from dlcli.experiment.environment import now
@@ -127,7 +127,9 @@ class _Closing:
             if identity in own.outputs and identity not in model.wiring.fed and (given is None or not given.folds):
                 own.outputs.learn(identity, rows, found)
         with torch.no_grad():
-            combined: Tensor = model.combine([each[identity] for identity in model.wiring.members])
+            together = [each[identity] for identity in model.wiring.members]
+            combined: Tensor = model.combine(together)
+        check_combined(own.prepared.strategy, torch.stack(together), combined)
         return combined
 
     @property

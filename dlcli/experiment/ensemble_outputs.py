@@ -103,10 +103,24 @@ def combined_outputs(
         combiner = strategy.combine(task, combination.settings, combination.state)
         together = torch.stack([found[identity] for identity in wiring.members])
         result: Tensor = combiner(together)
+    check_combined(strategy, together, result)
+    return result
+
+
+def check_combined(strategy: Ensemble, together: Tensor, result: Tensor) -> None:
+    """Refuse what a combiner made of members' outputs where no loss could read it as a member's.
+
+    Args:
+        strategy: Whose combiner it is.
+        together: Members' outputs (M, R, …, O).
+        result: What it made of them.
+
+    Raises:
+        PluginError: It has another shape, or is not finite where they are.
+    """
     wanted = together.shape[1:]
     if result.shape != wanted or not bool(result.isfinite().all() | ~together.isfinite().all()):
         raise PluginError(
             f"the strategy {strategy.name} combines outputs of shape {tuple(together.shape)} into "
             f"{tuple(result.shape)}, expected finite ones of shape {tuple(wanted)}; its package is at fault"
         )
-    return result

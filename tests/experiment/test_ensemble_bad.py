@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from ensembles import DIGITS, binary_file, bits_of, facts_of, network, regression_file, split
+from safetensors.torch import load_file, save_file
 
 from dlcli.errors import DataError, PluginError, RecipeError, TrainingError, UsageError
 from dlcli.experiment import ensemble_conductor
 from dlcli.experiment.ensemble import ensemble
+from dlcli.experiment.evaluate import evaluate
 from dlcli.experiment.load import load
 from dlcli.experiment.train import train
 from dlcli.experiment.tune import tune
@@ -294,6 +296,8 @@ REFUSED = {
     "nobody": r"asked for the members none in round 1: each round needs members that were not there before",
     "twice in a round": r"asked for the members one, one in round 1",
     "path": r"the identity '\.\./one', which names a folder and must be of letters, digits, - and _",
+    "trains on test rows": r"asked for rows that are neither training nor validation rows",
+    "chooses by test rows": r"asked for rows that are neither training nor validation rows",
     "twice": r"asked for the members one in round 2: each round needs members that were not there before",
     "outputs": r"asked for rows that are neither training nor validation rows, such as test rows: nothing may be",
     "target": r"neither training nor validation rows",
@@ -312,8 +316,55 @@ def test_a_strategy_is_refused_what_it_must_not_ask(folder, plugins, sin):
         ensemble(recipe, plugins=plugins)
     left = list(folder.glob("runs/small/0*"))
     # What was trained is kept, and says why it ended; what trained nothing leaves nothing.
-    assert len(left) == (sin not in ("nobody", "twice in a round", "path"))
+    nothing = ("nobody", "twice in a round", "path", "trains on test rows", "chooses by test rows")
+    assert len(left) == (sin not in nothing)
     assert [facts_of(run)["status"] for run in left] == ["failed"] * len(left)
+
+
+@pytest.mark.parametrize(
+    ("sin", "message"),
+    [
+        ("breaks", r"the strategy curious failed \(KeyError: 'oops'\); its package is at fault"),
+        (
+            "unknown member",
+            r"the strategy curious combines two, which it did not have trained; its package is at fault",
+        ),
+        (
+            "narrow",
+            r"the strategy curious combines outputs of shape \(1, \d+, 10\) into \(\d+, 9\), expected finite ones",
+        ),
+    ],
+)
+def test_the_faults_of_a_strategy_are_told_as_its_own(folder, plugins, sin, message):
+    strategy = {"name": "curious", "sin": sin}
+    with pytest.raises(PluginError, match=message):
+        ensemble(network(train={"epochs": 1}, ensemble={"strategy": strategy}), plugins=plugins)
+
+
+def test_a_model_with_numbers_that_are_not_finite_is_damaged(runs, plugins):
+    file = runs / "b/0001/model/model.safetensors"
+    tensors = load_file(file)
+    tensors["network.head.bias"][0] = float("nan")
+    save_file(tensors, file)
+    with pytest.raises(DataError, match=r"b/0001/model is damaged: network\.head\.bias holds numbers that are not"):
+        ensemble("a", "b", plugins=plugins)
+    outcome = ensemble("a", "b", skip_missing=True, plugins=plugins)
+    assert [member.source for member in outcome.members] == ["a/0001"]
+
+
+def test_a_finished_ensemble_that_cannot_be_enlarged_stays_finished(folder, plugins):
+    outcome = ensemble(network(ensemble={"strategy": "voting", "members": 2}), plugins=plugins)
+    (outcome.run / "members/member-1/model/model.safetensors").write_text("torn")
+    with pytest.raises(DataError, match=r"cannot read .*member-1/model/model\.safetensors"):
+        ensemble(resume=outcome.run, members=3, plugins=plugins)
+    assert facts_of(outcome.run)["status"] == "finished"
+    assert evaluate(outcome.run, plugins=plugins).metrics == pytest.approx(outcome.test)
+
+
+def test_sources_that_are_none_are_told(folder, plugins):
+    for source in (None, 3):
+        with pytest.raises(UsageError, match=f"a source is a recipe or a run: .*; got {source}"):
+            ensemble(source, plugins=plugins)
 
 
 def test_a_strategy_that_gives_up_loses_nothing(folder, plugins):

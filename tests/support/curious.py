@@ -30,6 +30,12 @@ class Curious(Ensemble):
             yield [one, one]
         if self.sin == "path":
             yield [MemberSpecification("../one")]
+        if self.sin == "trains on test rows":
+            yield [MemberSpecification("one", training_rows=rows)]
+        if self.sin == "chooses by test rows":
+            yield [MemberSpecification("one", validation_rows=rows)]
+        if self.sin == "breaks":
+            raise KeyError("oops")
         yield [one]
         if self.sin == "twice":
             yield [one]
@@ -43,11 +49,19 @@ class Curious(Ensemble):
             context.outputs_of("two", context.training_rows)
         if self.sin == "gives up":
             raise ValueError("it cannot be done; do something else")
-        return Combination(("one",))
+        return Combination(("two",) if self.sin == "unknown member" else ("one",))
 
     def combine(self, task: Task, settings: Mapping[str, object], state: Mapping[str, Tensor]) -> nn.Module:
-        """Build the mean."""
-        return MeanOfMembers(task)
+        """Build the mean, or what cuts off the first class."""
+        return Cut() if self.sin == "narrow" else MeanOfMembers(task)
+
+
+class Cut(nn.Module):
+    """Forgets a class."""
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return all but the first column of the first member."""
+        return outputs[0][..., 1:]
 
 
 @hookimpl
