@@ -3,20 +3,17 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dlcli.errors import DataError, UsageError
+from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.ensemble_execution import EnsembleExecution
 from dlcli.experiment.ensembling import Prepared
-from dlcli.experiment.environment import versions
-from dlcli.experiment.run_directory import is_running
+from dlcli.experiment.going_on import check_same_data, notes_on_going_on, recipe_to_go_on
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.plugins import Plugins
-from dlcli.recipe.difference import differences
 from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
-from dlcli.recipe.resolved import resolve
 
 MAY_CHANGE = (
     "train.device:",
@@ -57,37 +54,24 @@ def reopen(
     if address.member:
         raise UsageError(f"a member goes on with its run: dlcli ensemble --resume {run.path}, not {address}")
     if facts.get("command") != "ensemble":
-        advice = (
-            "the dlcli tune command that began it goes on"
-            if facts.get("command") == "tune"
-            else (f"go on with dlcli train --resume {run.path}")
-        )
+        advice = f"go on with dlcli train --resume {run.path}"
+        if facts.get("command") == "tune":
+            advice = "the dlcli tune command that began it goes on"
         raise UsageError(f"{run.path} is no ensemble: {advice}")
-    if is_running(facts):
-        raise UsageError(f"{run.path} is running as process {facts['pid']}: wait for it, or interrupt it first")
-    recipe = load_recipe(run.recipe, plugins.registry, overrides)
-    changes = [
-        line
-        for line in differences(facts["recipe"], resolve(recipe, plugins.registry))
-        if not line.startswith(MAY_CHANGE)
-    ]
-    if changes:
-        raise UsageError(
-            f"the recipe of {run.path} is not what it was made with: {'; '.join(changes)}. An ensemble goes on only "
-            "with its own recipe (ensemble.members may grow): change it back, or make a new one"
-        )
+    recipe = recipe_to_go_on(
+        run,
+        facts,
+        overrides,
+        plugins,
+        may_change=MAY_CHANGE,
+        otherwise="An ensemble goes on only with its own recipe (ensemble.members may grow): change it back, or make a "
+        "new one",
+    )
     before = load_recipe(run.recipe, plugins.registry).ensemble
     if before is not None and recipe.ensemble is not None:
         _check_members(run.path, before, recipe.ensemble)
-    if not Path(recipe.data.path).is_file():
-        raise DataError(f"{recipe.data.path} is not there: give its new place with --set data.path=…")
     prepared = prepare(recipe, run.path, run.path.resolve().parent.parent, plugins)
-    if prepared.dataset.fingerprint != facts["data"]["fingerprint"]:
-        raise DataError(
-            f"the data of {run.path} was changed: the fingerprint of {recipe.data.path} is "
-            f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or make a "
-            "new one"
-        )
+    check_same_data(run, facts, recipe, prepared.dataset)
     given = [found.identity for found in prepared.given.values()]
     if set(given) != set(facts.get("given", given)):
         raise UsageError(
@@ -96,10 +80,8 @@ def reopen(
         )
     table = write_recipe(run, prepared.recipe, plugins.registry, comment=COMMENT)
     run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
-    notes = [f"goes on with {run.path}", *(() if prepared.library is None else prepared.library.notes)]
-    if facts["versions"] != versions():
-        notes.append("versions of packages are not those that the run began with: the last bits may differ")
-    return EnsembleExecution(run, prepared, table, resume=True, notes=tuple(notes))
+    notes = (*notes_on_going_on(run, facts), *(() if prepared.library is None else prepared.library.notes))
+    return EnsembleExecution(run, prepared, table, resume=True, notes=notes)
 
 
 def _check_members(path: Path, before: EnsembleSection, now: EnsembleSection) -> None:

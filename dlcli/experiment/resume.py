@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlcli.errors import DataError, UsageError
-from dlcli.experiment.environment import versions
 from dlcli.experiment.execution import Execution
 from dlcli.experiment.fold_file import read_folds, same_folds
+from dlcli.experiment.going_on import check_same_data, notes_on_going_on, recipe_to_go_on
 from dlcli.experiment.prepare import prepare
-from dlcli.experiment.run_directory import RunDirectory, is_running
+from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins
-from dlcli.recipe.difference import differences
-from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
-from dlcli.recipe.resolved import resolve
 from dlcli.training.checkpoint import read_tensors
 
 MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "train.start_from:")
@@ -43,29 +40,18 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
         raise UsageError(f"{run.path} is a search: it goes on with the dlcli tune command that began it")
     if facts.get("command") == "ensemble":
         raise UsageError(f"{run.path} is an ensemble: go on with dlcli ensemble --resume {run.path}")
-    if is_running(facts):
-        raise UsageError(f"{run.path} is running as process {facts['pid']}: wait for it, or interrupt it first")
-    recipe = load_recipe(run.recipe, plugins.registry, overrides)
-    changes = [
-        line
-        for line in differences(facts["recipe"], resolve(recipe, plugins.registry))
-        if not line.startswith(MAY_CHANGE)
-    ]
-    if changes:
-        raise UsageError(
-            f"the recipe of {run.path} is not what it was trained with: {'; '.join(changes)}. "
-            "A run goes on only with its own recipe (train.epochs may grow, data.path may move): change it back, "
-            f"or start a new run with dlcli train {run.recipe} --from {run.path}"
-        )
+    recipe = recipe_to_go_on(
+        run,
+        facts,
+        overrides,
+        plugins,
+        may_change=MAY_CHANGE,
+        otherwise="A run goes on only with its own recipe (train.epochs may grow, data.path may move): change it back, "
+        f"or start a new run with dlcli train {run.recipe} --from {run.path}",
+    )
     _check_epochs(run, facts["recipe"]["train"]["epochs"], recipe)
-    if not Path(recipe.data.path).is_file():
-        raise DataError(f"{recipe.data.path} is not there: give its new place with --set data.path=…")
     prepared = prepare(recipe, plugins.registry)
-    if prepared.dataset.fingerprint != facts["data"]["fingerprint"]:
-        raise DataError(
-            f"the data of {run.path} was changed: the fingerprint of {recipe.data.path} is "
-            f"{prepared.dataset.fingerprint}, it was {facts['data']['fingerprint']}; restore the file, or train anew"
-        )
+    check_same_data(run, facts, recipe, prepared.dataset)
     if prepared.plan.folds and not same_folds(prepared.plan.folds, read_folds(run)):
         raise DataError(
             f"the folds of {run.path} are not those that this version of torch makes: go on with the version that it "
@@ -77,10 +63,7 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
         prepared = prepared.with_members(frozen=frozen_parameters(prepared.member, recipe.train.freeze))
     table = write_recipe(run, prepared.recipe, plugins.registry)
     run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
-    notes = [f"goes on with {run.path}"]
-    if facts["versions"] != versions():
-        notes.append("versions of packages are not those that the run began with: the last bits may differ")
-    return Execution(run, prepared, table, resume=True, notes=tuple(notes))
+    return Execution(run, prepared, table, resume=True, notes=notes_on_going_on(run, facts))
 
 
 def _check_epochs(run: RunDirectory, before: int, recipe: Recipe) -> None:

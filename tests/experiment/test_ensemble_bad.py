@@ -460,10 +460,8 @@ def test_what_resuming_refuses(runs, plugins):
     refuse(r"≥ 1 .*, got 0", run, RecipeError, members=0)
     refuse(r"soup cannot take more members: with another number its members would be others", other, members=4)
     refuse(r"are listed by architecture and cannot change", several, members=4)
-    refuse(r"is not what it was made with: train\.epochs: 1 → 2", run, overrides=["train.epochs=2"])
-    refuse(
-        r"is not what it was made with: ensemble\.strategy.*samples", run, overrides=["ensemble.strategy.samples=0.5"]
-    )
+    refuse(r"is not what it began with: train\.epochs: 1 → 2", run, overrides=["train.epochs=2"])
+    refuse(r"is not what it began with: ensemble\.strategy.*samples", run, overrides=["ensemble.strategy.samples=0.5"])
     refuse(r"give no sources, strategy, --top or --name; only --members may grow", run, strategy="voting")
     refuse(r"give no sources, strategy, --top or --name", run, top=2)
     refuse(r"there is no run 'gone'", "gone")

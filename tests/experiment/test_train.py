@@ -165,7 +165,7 @@ def test_epochs_may_not_grow_where_the_schedule_knows_the_end(folder, plugins, r
 
 def test_resuming_refuses_a_changed_recipe(folder, plugins, recipe):
     run = train(recipe(), plugins=plugins).run
-    with pytest.raises(UsageError, match=r"is not what it was trained with: train.batch_size: 64 → 32\. A run goes on"):
+    with pytest.raises(UsageError, match=r"is not what it began with: train.batch_size: 64 → 32\. A run goes on"):
         train(resume=run, overrides=["train.batch_size=32"], plugins=plugins)
     file = run / "recipe.toml"
     file.write_text(file.read_text().replace("hidden = [16]", "hidden = [17]"))
