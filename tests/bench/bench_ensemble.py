@@ -29,6 +29,7 @@ STRATEGIES = {
     "voting": (),
     "bagging": (),
     "bagging, 80 % each": ("ensemble.strategy.samples=0.8", "ensemble.strategy.replacement=false"),
+    "bagging, 90 % each": ("ensemble.strategy.samples=0.9", "ensemble.strategy.replacement=false"),
 }
 ASKED = ("voting", "bagging")
 BOUND = 2.6

@@ -56,6 +56,7 @@ ENSEMBLES: Mapping[str, tuple[str, ...]] = {
     "voting": (),
     "bagging": (),
     "bagging, 80 % each": ("ensemble.strategy.samples=0.8", "ensemble.strategy.replacement=false"),
+    "bagging, 90 % each": ("ensemble.strategy.samples=0.9", "ensemble.strategy.replacement=false"),
     "gradient_boosting": (),
 }
 BINS, LEAST = 15, 1e-7
@@ -180,6 +181,7 @@ def comparisons(dataset: str, rival_there: bool, validated: bool) -> list[tuple[
         asked += [
             ("bagging", "rival bagging", "nll", "< 0"),
             ("bagging, 80 % each", "rival bagging", "nll", ""),
+            ("bagging, 90 % each", "rival bagging", "nll", ""),
             ("voting", "rival voting", "nll", "≤ 0 in the interval"),
             ("gradient_boosting", "rival gradient_boosting", "nll", "< 0"),
             ("gradient_boosting", "rival gradient_boosting", "ece", "< 0"),
