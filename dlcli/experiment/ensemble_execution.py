@@ -13,7 +13,7 @@ from dlcli import atomic
 from dlcli.contracts.ensemble_members import MemberResult
 from dlcli.contracts.run import RunInfo
 from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import DataError, Interrupted, PluginError, StorageError, UsageError
+from dlcli.errors import DataError, DlcliError, Interrupted, PluginError, StorageError, UsageError
 from dlcli.experiment.ensemble_close import close_ensemble
 from dlcli.experiment.ensemble_conductor import Conductor
 from dlcli.experiment.ensemble_context import StrategyContext
@@ -79,7 +79,14 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
     observers = Observers(plugins)
     with display, Interruption() as interruption:
         watch = RunWatch(info, display, observers, interruption)
-        ensembling = _assemble(execution, device, watch, display, plugins)
+        try:
+            ensembling = _assemble(execution, device, watch, display, plugins)
+        except DlcliError:
+            if execution.resume:
+                run.update(status=before.get("status"), finished=before.get("finished"))  # as it was
+            else:
+                atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+            raise
         context = ensembling.context
         display.run_started(info, train.epochs, context.monitor, context.direction)
         for note in execution.notes:

@@ -23,13 +23,13 @@ def compared_members(own: Ensembling, outcome: Outcome) -> list[str]:
     wiring = wiring_of(outcome) if isinstance(outcome, Combination) else Wiring(())
     used = [identity for identity in wiring.everybody if identity not in wiring.fed]
     states = own.conductor.states
-    starts = {state.result.start for state in states.values()}
+    starts = {state.result.start for state in states.values()} - {""}
     whole = [
         identity
         for identity, state in states.items()
         if not state.member.fed
         and state.member.training_rows is own.prepared.training_rows
-        and digest(state.result.state) not in starts  # a network that others only began from
+        and not (starts and digest(state.result.state) in starts)  # a network that others only began from
     ]
     every = dict.fromkeys([*own.prepared.given, *used, *whole])
     if isinstance(outcome, SingleMember):

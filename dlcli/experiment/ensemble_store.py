@@ -13,7 +13,8 @@ from dlcli.contracts.ensemble_members import KeptStates
 from dlcli.contracts.member import Member, Result
 from dlcli.errors import DataError
 from dlcli.experiment.ensemble_members import MemberRoom
-from dlcli.experiment.model_file import WEIGHTS, below, write_model
+from dlcli.experiment.model_file import WEIGHTS, below
+from dlcli.experiment.model_folder import trained_part, write_part
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.plugins import Plugins
 from dlcli.training.checkpoint import Checkpoints, rank, read_tensors
@@ -115,7 +116,8 @@ class MemberStore:
         description = self._room.describe(member)
         found = []
         for epoch, (identity, state) in states.items():
-            write_model(self._run.model_of(identity), description, state, member.preprocessing, self._plugins)
+            part = trained_part(description, state, member.preprocessing, self._plugins)
+            write_part(self._run.model_of(identity), part)
             score = None if member.validation_rows is None else result.history.scores[epoch - 1]
             found.append(KeptState(identity, epoch, score))
         each = [record.seconds for record in result.history.records]

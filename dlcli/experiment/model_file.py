@@ -30,30 +30,6 @@ FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 
-def write_model(
-    folder: Path,
-    description: ModelDescription,
-    state: Mapping[str, Tensor],
-    preprocessing: Preprocessing,
-    plugins: Plugins,
-) -> None:
-    """Write a model folder, whole or not at all.
-
-    Args:
-        folder: Where.
-        description: What it is.
-        state: The network's `state_dict`, on the CPU.
-        preprocessing: With its state.
-        plugins: Names and versions of the packages that it needs.
-    """
-    table = {
-        "format": FORMAT,
-        **model_table(description, plugins),
-        "packages": packages(components_of(description), plugins),
-    }
-    write_files(folder, table, model_tensors(state, preprocessing))
-
-
 def model_table(description: ModelDescription, plugins: Plugins) -> dict[str, Any]:
     """Return a description as `model.json` has it."""
     dump = plugins.registry.dump

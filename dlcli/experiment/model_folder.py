@@ -75,7 +75,7 @@ class Combined:
 def trained_part(
     description: ModelDescription, state: Mapping[str, Tensor], preprocessing: Preprocessing, plugins: Plugins
 ) -> Part:
-    """Return a trained network as a part of a combination.
+    """Return a trained network as files have it: a model of its own, or a part of a combination.
 
     Args:
         description: What it is.
@@ -151,7 +151,7 @@ def read_model(folder: Path, plugins: Plugins) -> AnyModel:
     """Read a model folder; nothing in it is unpickled, imported or executed.
 
     Args:
-        folder: What `write_model` or `write_combination` left.
+        folder: What `write_part` or `write_combination` left.
         plugins: Where its components are.
 
     Returns:

@@ -7,7 +7,7 @@ import torch
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Result
 from dlcli.experiment.environment import now
-from dlcli.experiment.model_file import write_model
+from dlcli.experiment.model_folder import trained_part, write_part
 from dlcli.experiment.prepare import Prepared
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.summary import Status, Summary, finite, finite_number
@@ -58,7 +58,8 @@ def close_plain(ending: Ending, result: Result | None) -> Summary:
     run, prepared = ending.run, ending.prepared
     figures: dict[str, dict[str, float]] = {}
     if result is not None and result.state:
-        write_model(run.model, prepared.description, result.state, prepared.member.preprocessing, ending.plugins)
+        preprocessing = prepared.member.preprocessing
+        write_part(run.model, trained_part(prepared.description, result.state, preprocessing, ending.plugins))
         figures = _figures(ending, result)
     scores = result.history.scores if result else ()
     summary = Summary(

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from dlcli.contracts.member import Member, Result
 from dlcli.data.out_of_fold import write_out_of_fold
-from dlcli.experiment.model_file import write_model
-from dlcli.experiment.model_folder import trained_part, write_mean
+from dlcli.experiment.model_folder import trained_part, write_mean, write_part
 from dlcli.experiment.outcome import Ending, write_outcome
 from dlcli.experiment.outputs import figures_of, outputs_on
 from dlcli.experiment.summary import Figures, MemberSummary, PopulationSummary, Summary
@@ -50,13 +49,12 @@ def close_population(ending: Ending, results: Sequence[Result | None]) -> Summar
     """
     run, prepared, plan = ending.run, ending.prepared, ending.prepared.plan
     trained = [(m, r) for m, r in zip(plan.members, results, strict=True) if r and r.state and not r.failure]
-    for member, result in trained:
-        folder = run.model_of(member.identity)
-        write_model(folder, prepared.description, result.state, member.preprocessing, ending.plugins)
-    if trained:
-        parts = {
-            m.identity: trained_part(prepared.description, r.state, m.preprocessing, ending.plugins) for m, r in trained
-        }
+    parts = {
+        m.identity: trained_part(prepared.description, r.state, m.preprocessing, ending.plugins) for m, r in trained
+    }
+    for identity, part in parts.items():
+        write_part(run.model_of(identity), part)
+    if parts:
         write_mean(run.model, parts, prepared.dataset.task, ending.plugins)
     evaluated = _Evaluated()
     if ending.status == "finished":

@@ -11,7 +11,7 @@ from dlcli.contracts.history import EpochRecord, History
 from dlcli.contracts.member import Member
 from dlcli.errors import TrainingError
 from dlcli.experiment.environment import now
-from dlcli.experiment.model_file import write_model
+from dlcli.experiment.model_folder import trained_part, write_part
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.summary import finite
@@ -91,7 +91,8 @@ def _train_and_write(
         watch.note(f"the recipe as it was cannot be compared: {untuned}")
     kept = keep_models(trials, runner, run, state, state.ranked()[: tuning.tune.keep])
     tidy(state, 0, set())
-    write_model(run.model, describe_member(trials, tuned.member), tuned.state, tuned.member.preprocessing, plugins)
+    description = describe_member(trials, tuned.member)
+    write_part(run.model, trained_part(description, tuned.state, tuned.member.preprocessing, plugins))
     write_recipe(
         run,
         tuned.recipe,

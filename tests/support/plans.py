@@ -102,9 +102,6 @@ class FakeContext:
             return self.figure(output, self.targets[rows])
         return float(LOSSES[self.task].mean(output, self.targets[rows]))
 
-    def score_of_weights(self, state: Mapping[str, Tensor], like: str) -> float:
-        raise NotImplementedError
-
     def generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive(self.seed, purpose))
 
