@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from dlcli.contracts.ensemble_members import Outcome as Outcome
     from dlcli.contracts.ensemble_members import SingleMember as SingleMember
     from dlcli.contracts.ensemble_members import Unseen as Unseen
+    from dlcli.contracts.exporter import DESCRIPTION_KEY as DESCRIPTION_KEY
+    from dlcli.contracts.exporter import Artefact as Artefact
+    from dlcli.contracts.exporter import Exportable as Exportable
     from dlcli.contracts.exporter import Exporter as Exporter
     from dlcli.contracts.field import Field as Field
     from dlcli.contracts.field import InputOutput as InputOutput
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
     from dlcli.contracts.history import Direction as Direction
     from dlcli.contracts.history import EpochRecord as EpochRecord
     from dlcli.contracts.history import History as History
+    from dlcli.contracts.importer import TEXTS as TEXTS
     from dlcli.contracts.importer import Importer as Importer
+    from dlcli.contracts.importer import SourceField as SourceField
     from dlcli.contracts.initializer import Initializer as Initializer
     from dlcli.contracts.kinds import KINDS as KINDS
     from dlcli.contracts.loss import Loss as Loss
@@ -67,12 +72,18 @@ if TYPE_CHECKING:
     from dlcli.contracts.task import REGRESSION as REGRESSION
     from dlcli.contracts.task import Task as Task
     from dlcli.contracts.task import probabilities as probabilities
+    from dlcli.errors import DataError as DataError
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import PluginError as PluginError
+    from dlcli.errors import UsageError as UsageError
+    from dlcli.experiment.answering import Answering as Answering
     from dlcli.experiment.build import build as build
     from dlcli.experiment.ensemble import ensemble as ensemble
     from dlcli.experiment.evaluate import evaluate as evaluate
+    from dlcli.experiment.evaluate_compare import compare as compare
+    from dlcli.experiment.export import export as export
     from dlcli.experiment.load import load as load
+    from dlcli.experiment.predict import predict as predict
     from dlcli.experiment.train import train as train
     from dlcli.experiment.tune import tune as tune
     from dlcli.hookspecs import hookimpl as hookimpl
@@ -80,6 +91,10 @@ if TYPE_CHECKING:
     from dlcli.layers.combining import MeanOfMembers as MeanOfMembers
     from dlcli.layers.combining import outputs_from as outputs_from
     from dlcli.layers.dropout import Dropout as Dropout
+    from dlcli.layers.program import CannotExportError as CannotExportError
+    from dlcli.layers.program import export_program as export_program
+    from dlcli.layers.program import identifier as identifier
+    from dlcli.layers.program import without_torch_warnings as without_torch_warnings
     from dlcli.plugins import Plugins as Plugins
     from dlcli.plugins import load_plugins as load_plugins
     from dlcli.registry import Registrar as Registrar
@@ -102,11 +117,11 @@ _WHERE = {
         "SingleMember",
         "Unseen",
     ),
-    "contracts.exporter": ("Exporter",),
+    "contracts.exporter": ("Artefact", "DESCRIPTION_KEY", "Exportable", "Exporter"),
     "contracts.field": ("Field", "InputOutput"),
     "contracts.folds": ("Fold", "Folds"),
     "contracts.history": ("Direction", "EpochRecord", "History"),
-    "contracts.importer": ("Importer",),
+    "contracts.importer": ("Importer", "SourceField", "TEXTS"),
     "contracts.initializer": ("Initializer",),
     "contracts.kinds": ("KINDS",),
     "contracts.loss": ("Loss",),
@@ -136,17 +151,22 @@ _WHERE = {
     ),
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
-    "errors": ("DlcliError", "PluginError"),
+    "errors": ("DataError", "DlcliError", "PluginError", "UsageError"),
+    "experiment.answering": ("Answering",),
     "experiment.build": ("build",),
     "experiment.ensemble": ("ensemble",),
     "experiment.evaluate": ("evaluate",),
+    "experiment.evaluate_compare": ("compare",),
+    "experiment.export": ("export",),
     "experiment.load": ("load",),
+    "experiment.predict": ("predict",),
     "experiment.train": ("train",),
     "experiment.tune": ("tune",),
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.combining": ("MeanOfMembers", "outputs_from"),
     "layers.dropout": ("Dropout",),
+    "layers.program": ("CannotExportError", "export_program", "identifier", "without_torch_warnings"),
     "plugins": ("Plugins", "load_plugins"),
     "registry": ("Registrar", "Registry"),
 }

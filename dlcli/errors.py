@@ -73,6 +73,12 @@ class TrainingError(DlcliError):
     exit_code = 5
 
 
+class ExportError(DlcliError):
+    """An exported model does not say what its source says, or loses too much accuracy (exit code 5)."""
+
+    exit_code = 5
+
+
 class StorageError(DlcliError):
     """A file could not be written: full disk, read-only folder (exit code 5)."""
 

@@ -30,6 +30,8 @@ BUILTIN = tuple(
         "averagers",
         "searches",
         "ensembles",
+        "importers",
+        "exporters",
         "observers",
     )
 )

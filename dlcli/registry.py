@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Component")
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+ASKED = re.compile(r"([\w.-]{1,80}:)?[\w -]*")
+"""What may be asked for: a bare name, also one that is misspelt, or `distribution:name`."""
+LONGEST_NAME = 120
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two", "median_vote"}}
+PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two", "median_vote", "weights_json"}}
 """Names that packages known to us would bring, for the error that misses them."""
 
 
@@ -139,6 +142,12 @@ class Registry:
         Raises:
             PluginError: There is none, or there are several; says what to do.
         """
+        if len(name) > LONGEST_NAME or not ASKED.fullmatch(name):
+            shown = ascii(name[:LONGEST_NAME])
+            raise PluginError(
+                f"{shown} cannot be the name of {with_article(kind)}: components are named as they are registered, "
+                "such as mlp or dlcli:mlp, and nothing is imported by the path of a module or file"
+            )
         found = [entry for entry in self.entries(kind) if name in (entry.name, entry.label)]
         if len(found) == 1:
             return found[0]

@@ -122,6 +122,15 @@ def test_two_providers_of_a_name(registry):
             "'dlcli-surf:ebb'; it comes with the package dlcli-surf: pip install dlcli-surf; there are twice, wave$",
         ),
         ("activation", "tides:ebb", "the package tides is not installed; there are twice, wave"),
+        (
+            "activation",
+            "builtins.eval",
+            r"'builtins\.eval' cannot be the name of an activation: .*nothing is imported by",
+        ),
+        ("activation", "os.path:join.x", r"'os\.path:join\.x' cannot be the name of an activation"),
+        ("activation", "../../x", r"'\.\./\.\./x' cannot be the name"),
+        ("activation", "a\0b\x1b[31m", r"'a\\x00b\\x1b\[31m' cannot be the name"),
+        ("activation", "x" * 10**7, r"^'x{120}' cannot be the name"),
     ],
 )
 def test_unknown_names(registry, kind, name, message):

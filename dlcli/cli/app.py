@@ -13,11 +13,13 @@ from dlcli.cli import (
     data_show,
     ensemble,
     evaluate,
+    export,
     init,
     plugins_doctor,
     plugins_list,
     plugins_new,
     plugins_show,
+    predict,
     runs,
     schema,
     train,
@@ -43,6 +45,8 @@ def make_app() -> typer.Typer:
     app.command("tune")(tune.tune)
     app.command("ensemble")(ensemble.ensemble)
     app.command("evaluate")(evaluate.evaluate)
+    app.command("predict")(predict.predict)
+    app.command("export")(export.export)
     app.command("runs")(runs.runs)
     app.command("schema")(schema.schema)
     data = typer.Typer(help="Look into datasets and find problems before training does.", no_args_is_help=True)

@@ -48,6 +48,13 @@ def strategies(incomplete: str) -> list[str]:
     return _beginning(sorted({entry.name for entry in load_plugins().registry.entries("ensemble")}), incomplete)
 
 
+def exporters(incomplete: str) -> list[str]:
+    """Return the names of exporters."""
+    from dlcli.plugins import load_plugins
+
+    return _beginning(sorted({entry.name for entry in load_plugins().registry.entries("exporter")}), incomplete)
+
+
 def component_names(incomplete: str) -> list[tuple[str, str]]:
     """Return the names of all components, each with its kind."""
     from dlcli.plugins import load_plugins
@@ -78,6 +85,11 @@ def engines(incomplete: str) -> list[str]:
 def splits(incomplete: str) -> list[str]:
     """Return the splits that a dataset may have."""
     return _beginning(("train", "val", "test", "all", "fold"), incomplete)
+
+
+def splits_of_files(incomplete: str) -> list[str]:
+    """Return the splits that any file may have."""
+    return _beginning(("train", "val", "test", "all"), incomplete)
 
 
 def sort_keys(incomplete: str) -> list[str]:

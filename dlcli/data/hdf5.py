@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 
 from dlcli.errors import DataError
+from dlcli.untrusted import reason
 
 
 @contextmanager
@@ -23,13 +24,19 @@ def open_file(path: Path) -> Iterator[h5py.File]:
     Raises:
         DataError: It is missing, no file, not HDF5, truncated, damaged or not readable.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as cause:  # a name that is too long, a circle of links
+        raise DataError(f"{reason(str(path))} cannot be looked for: {cause.strerror}; check data.path") from None
+    if not there:
         beside = [other.name for other in path.parent.glob("*.h5")] if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, beside, n=1)
         hint = f"did you mean {close[0]}?" if close else "check data.path"
         raise DataError(f"there is no file {path}; {hint}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; expected one HDF5 file")
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file; expected one HDF5 file")
     try:
         file = h5py.File(path, "r", locking="best-effort")
     except PermissionError as cause:
@@ -123,6 +130,12 @@ def way_out(file: h5py.File, dataset: h5py.Dataset, seen: tuple[str, ...] = ()) 
         if found := way_out(file, inside, (*seen, dataset.name)):
             return found
     return None
+
+
+def licence_of(file: h5py.File) -> str:
+    """Return the licence that a file states in its attribute `licence` or `license`; empty where it does not."""
+    said = next((file.attrs[key] for key in ("licence", "license") if key in file.attrs), "")
+    return said.decode() if isinstance(said, bytes) else str(said)
 
 
 def dataset_names(group: h5py.Group) -> list[str]:

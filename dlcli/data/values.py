@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from dlcli.contracts.field import Kind
 from dlcli.contracts.task import Task
 from dlcli.data.finding import Finding, error
 from dlcli.data.load import pieces
@@ -13,7 +14,12 @@ from dlcli.data.target import Asked
 
 BLOCK_VALUES = 2**24
 """Values looked at together, so that the temporaries stay small."""
-_AXES = {"features": ("column",), "sequence": ("step", "column"), "image": ("channel", "line", "column")}
+_AXES = {
+    "features": ("column",),
+    "sequence": ("step", "column"),
+    "image": ("channel", "line", "column"),
+    "tokens": ("step",),
+}
 
 
 def value_findings(fields: Sequence[StoredField], tensors: Mapping[str, Tensor], asked: Asked | None) -> list[Finding]:
@@ -63,23 +69,34 @@ def finite_findings(field: StoredField, rows: Tensor) -> list[Finding]:
                 first[0] += start
             bad, nan = bad + count, nan + (int(block.isnan().sum()) if count else 0)
         if first is not None:
+            place = place_of(field.kind, field.names, first.tolist())
             kinds = [f"{count} {what}" for count, what in ((nan, "NaN"), (bad - nan, "infinite")) if count]
             found.append(
                 error(
                     where,
-                    f"{' and '.join(kinds)} of {part.numel()} values, the first in {_place(field, first)}; "
+                    f"{' and '.join(kinds)} of {part.numel()} values, the first in {place}; "
                     "training would turn NaN: remove these rows, or fill in the values",
                 )
             )
     return found
 
 
-def _place(field: StoredField, index: Tensor) -> str:
-    axes = _AXES.get(field.kind or "features", ("column",))
-    parts = [f"row {int(index[0])}"]
-    for axis, position in zip(axes, index[1:].tolist(), strict=False):
-        named = axis == "column" and field.kind != "image" and position < len(field.names)
-        parts.append(f"{axis} {position}" + (f" ({field.names[position]!r})" if named else ""))
+def place_of(kind: Kind | None, names: Sequence[str], index: Sequence[int]) -> str:
+    """Say where a value is, such as `row 3, column 2 ('age')`.
+
+    Args:
+        kind: How rows are laid out; None is read as features.
+        names: Names of the columns, where there are.
+        index: Its row and then its place in the row, images channels first.
+
+    Returns:
+        The place in words.
+    """
+    axes = _AXES.get(kind or "features", ("column",))
+    parts = [f"row {index[0]}"]
+    for axis, position in zip(axes, index[1:], strict=False):
+        named = axis == "column" and kind != "image" and position < len(names)
+        parts.append(f"{axis} {position}" + (f" ({names[position]!r})" if named else ""))
     return ", ".join(parts)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.run_directory import LISTED, RUNS, RunDirectory, find_run, is_running
+from dlcli.untrusted import check_inside
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,13 @@ class Address:
             The model folder.
 
         Raises:
-            DataError: It has no model yet, or never will; says what to do.
+            DataError: It has no model yet, or never will, or it is not in the run; says what to do.
         """
         if self.model.exists():
+            try:
+                check_inside(self.model, self.run.path)
+            except ValueError as error:
+                raise DataError(str(error)) from None
             return self.model
         facts = self.run.read()
         status = facts.get("status")

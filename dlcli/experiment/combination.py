@@ -33,7 +33,12 @@ class Wiring:
         """All members that are needed, each after those that feed it."""
         found: dict[str, None] = {}
 
+        begun: set[str] = set()
+
         def add(identity: str) -> None:
+            if identity in begun:
+                return
+            begun.add(identity)
             for groups in self.fed.get(identity, {}).values():
                 for group in groups:
                     for other in group:
@@ -183,6 +188,15 @@ class CombinedModel(nn.Module):
             part = self.part(identity)
             found[identity] = part(*({**raw, **fed}[field.name] for field in part.inputs), **extra)
         return found
+
+    def combined_and_speaking(self, *inputs: Tensor, **extra: Any) -> tuple[Tensor, Tensor | None]:
+        """Return combined outputs, and those of the speakers (M, B, …, O) where there are two; as `Model` takes."""
+        return self.of_outputs(self.outputs(*inputs, **extra))
+
+    def of_outputs(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Return combined outputs, and those of the speakers, from members' outputs by identity."""
+        speaking = [outputs[identity] for identity in self.speakers]
+        return self.combine_outputs(outputs), torch.stack(speaking) if len(speaking) > 1 else None
 
     def combine(self, outputs: Sequence[Tensor]) -> Tensor:
         """Return the combination of outputs, one tensor for each of the wiring's `members`, in order."""

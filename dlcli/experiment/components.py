@@ -206,7 +206,7 @@ def _snippet(entry: Entry, table: Mapping[str, Any]) -> str:
         "ensemble": {"ensemble": {"strategy": value}},
     }
     if entry.kind == "importer":
-        return f"# dlcli data import SOURCE --format {name}\n"
+        return "# dlcli predict RUN DATA\n"
     if entry.kind == "exporter":
         return f"# dlcli export RUN --format {name}\n"
     return to_toml(recipe[entry.kind]).lstrip()

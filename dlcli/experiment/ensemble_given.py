@@ -20,7 +20,8 @@ from dlcli.experiment.model_file import model_tensors
 from dlcli.experiment.model_folder import AnyModel, Part, stored_part
 from dlcli.experiment.model_outputs import ModelOutputs
 from dlcli.plugins import Plugins
-from dlcli.training.checkpoint import NETWORK, read_tensors
+from dlcli.training.checkpoint import NETWORK
+from dlcli.training.tensor_file import read_tensors
 
 
 @dataclass(frozen=True)

@@ -122,5 +122,6 @@ def check_combined(strategy: Ensemble, together: Tensor, result: Tensor) -> None
     if result.shape != wanted or not bool(result.isfinite().all() | ~together.isfinite().all()):
         raise PluginError(
             f"the strategy {strategy.name} combines outputs of shape {tuple(together.shape)} into "
-            f"{tuple(result.shape)}, expected finite ones of shape {tuple(wanted)}; its package is at fault"
+            f"{tuple(result.shape)}, expected finite ones of shape {tuple(wanted)}; its package is at fault, "
+            "or the model is damaged"
         )

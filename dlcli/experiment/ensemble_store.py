@@ -17,8 +17,9 @@ from dlcli.experiment.model_file import WEIGHTS, below
 from dlcli.experiment.model_folder import trained_part, write_part
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.plugins import Plugins
-from dlcli.training.checkpoint import Checkpoints, rank, read_tensors
+from dlcli.training.checkpoint import Checkpoints, rank
 from dlcli.training.surroundings import member_folder
+from dlcli.training.tensor_file import read_tensors
 
 FORMAT = 1
 

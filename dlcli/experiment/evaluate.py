@@ -1,35 +1,42 @@
-"""The use case behind `dlcli evaluate`: the figures of any run on a split of its own or of another file."""
+"""The use case behind `dlcli evaluate`: how good any run is on a split of its own or of another file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from dlcli.contracts.dataset import Dataset
-from dlcli.data.batches import InMemoryBatches
-from dlcli.errors import DataError
-from dlcli.experiment.address import Address, find_address
-from dlcli.experiment.combination import CombinedModel
-from dlcli.experiment.model_folder import AnyModel, read_model
-from dlcli.experiment.model_outputs import ModelOutputs
+from dlcli.contracts.metric import Metric
+from dlcli.experiment.address import Address
+from dlcli.experiment.answering import interface_of
+from dlcli.experiment.evaluate_answers import Answers, answers_of
+from dlcli.experiment.evaluate_bootstrap import Bootstrap, Interval, as_pairs, bootstrap_intervals, check_level
+from dlcli.experiment.evaluate_run import OpenedRun, open_run
+from dlcli.experiment.evaluate_tables import (
+    CalibrationTable,
+    ClassFigures,
+    Confusion,
+    TargetFigures,
+    calibration_table,
+    class_figures,
+    confusion_of,
+    macro_average,
+    target_figures,
+)
+from dlcli.experiment.evaluate_worst import WorstRow, check_worst, parts_of_file, worst_rows
 from dlcli.experiment.outputs import figures_of
-from dlcli.experiment.prepare import read_data
+from dlcli.experiment.prepare import field_mappings
 from dlcli.experiment.run_directory import RUNS
-from dlcli.experiment.split_choice import chosen_rows
-from dlcli.experiment.spread import spread_of
-from dlcli.experiment.summary import finite
+from dlcli.experiment.summary import finite_tree
 from dlcli.plugins import Plugins, load_plugins
-from dlcli.recipe.load import load_recipe
-from dlcli.recipe.model import Recipe
-from dlcli.training.device import choose_device
-from dlcli.training.evaluation import evaluate as evaluate_network
+from dlcli.registry import Registry
+
+LEVEL, WORST = 95.0, 5
+"""Level of confidence intervals in percent, and how many of the worst rows are told, where nothing is asked for."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a run on rows.
+    """How good a run is on rows.
 
     Args:
         run: The run, or the member of it.
@@ -39,6 +46,19 @@ class Evaluation:
         metrics: The loss and each metric of the recipe, by name.
         note: What must be known to read the figures; None where nothing need be.
         spread: How far members differ, as `spread_of` says; None where no two do answer.
+        task: The task; empty where not known.
+        positions: How many positions of sequences count, padding left out; None where a row has one answer.
+        weighted: Whether rows have weights; amounts in tables are then sums of weights.
+        intervals: A confidence interval of each figure, by name, None for one that has none; empty where none were
+            asked for.
+        bootstrap: How the intervals were made; None where there are none.
+        confusion: Which class was taken for which; None but for binary and multiclass.
+        classes: Figures of each class or label; none for regression.
+        mean_of_classes: Their mean over the classes that occur; None for regression.
+        calibration: Confidence against accuracy; None for regression.
+        targets: Figures of each target of a regression.
+        worst: The rows with the highest loss.
+        own_data: Whether the data is the run's own, not given with `--data`.
     """
 
     run: Address
@@ -48,18 +68,42 @@ class Evaluation:
     metrics: dict[str, float]
     note: str | None = None
     spread: dict[str, float] | None = None
+    task: str = ""
+    positions: int | None = None
+    weighted: bool = False
+    intervals: Mapping[str, Interval | None] = field(default_factory=dict)
+    bootstrap: Bootstrap | None = None
+    confusion: Confusion | None = None
+    classes: tuple[ClassFigures, ...] = ()
+    mean_of_classes: ClassFigures | None = None
+    calibration: CalibrationTable | None = None
+    targets: tuple[TargetFigures, ...] = ()
+    worst: tuple[WorstRow, ...] = ()
+    own_data: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return {
+        """Return what `--json` prints and the file in the run's directory holds."""
+        table = {
             "run": str(self.run),
             "data": str(self.data),
             "split": self.split,
             "rows": self.rows,
-            "metrics": finite(self.metrics),
+            "metrics": self.metrics,
             "note": self.note,
-            "spread": finite(self.spread),
+            "spread": self.spread,
+            "task": self.task,
+            "positions": self.positions,
+            "weighted": self.weighted,
+            "intervals": as_pairs(self.intervals),
+            "bootstrap": None if self.bootstrap is None else asdict(self.bootstrap),
+            "confusion": None if self.confusion is None else self.confusion.as_json(),
+            "classes": [asdict(each) for each in self.classes],
+            "mean_of_classes": None if self.mean_of_classes is None else asdict(self.mean_of_classes),
+            "calibration": None if self.calibration is None else asdict(self.calibration),
+            "targets": [each.as_json() for each in self.targets],
+            "worst": [asdict(each) for each in self.worst],
         }
+        return {key: finite_tree(value) for key, value in table.items()}
 
 
 def evaluate(
@@ -69,9 +113,11 @@ def evaluate(
     split: str = "test",
     device: str | None = None,
     runs: str | Path = RUNS,
+    ci: float = LEVEL,
+    worst: int = WORST,
     plugins: Plugins | None = None,
 ) -> Evaluation:
-    """Evaluate a run's model.
+    """Evaluate a run's model; nothing is written.
 
     Args:
         run: Its path, `NAME/0001`, or `NAME`; `RUN@fold-3` for a member of it.
@@ -79,71 +125,54 @@ def evaluate(
         split: `train`, `val` or `test`, `all` for every row, or `fold` for the rows that a fold's model has not seen.
         device: Where to compute; the recipe's where None.
         runs: Folder of all runs.
+        ci: Level of the confidence intervals in percent, from 50 to 99.9; 0 for none.
+        worst: How many of the rows with the highest loss are told, ≥ 0.
         plugins: Loaded plugins; loaded here where None.
 
     Returns:
-        The figures.
+        The figures, their intervals, and the tables.
 
     Raises:
-        UsageError: There is no such run or split, or the run was trained on its validation rows.
+        UsageError: There is no such run or split, the run was trained on its validation rows, or a number is out of
+            its range.
         DataError: The file cannot be used, or does not fit the model.
     """
+    check_level(ci)
+    check_worst(worst)
     plugins = plugins or load_plugins()
-    address = find_address(run, Path(runs))
-    model = read_model(address.trained_model(), plugins)
-    facts = address.run.read()
-    recipe = load_recipe(address.run.recipe, plugins.registry)
-    if data is not None:
-        own = {"path": str(Path(data).resolve()), "fingerprint": None}
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update=own)})
-    dataset = read_data(recipe, complete=data is None)
-    path = Path(recipe.data.path)
-    _check_fields(model, dataset, path)
-    same_data = dataset.fingerprint == facts["data"]["fingerprint"]
-    rows, note = chosen_rows(address, facts, dataset, path, split, same_data=same_data)
-    where = choose_device(device or recipe.train.device)
-    figures, spread = _figures(model, dataset, rows, where, recipe)
-    return Evaluation(address, path, split, len(rows), figures, note, spread)
-
-
-def _figures(
-    model: AnyModel, dataset: Dataset, rows: Tensor, device: torch.device, recipe: Recipe
-) -> tuple[dict[str, float], dict[str, float] | None]:
-    """Return the loss and the metrics, and of several members how far they differ."""
-    batches = InMemoryBatches(dataset, device)
-    outputs_of = ModelOutputs(batches, dataset.rows, device, recipe)
-    if isinstance(model, CombinedModel):
-        each = outputs_of.of_members(model, rows)
-        with torch.no_grad():
-            combined = model.combine([each[identity] for identity in model.wiring.members])
-        member = outputs_of.judge(model, rows)
-        speakers = model.speakers
-        spread = spread_of(torch.stack([each[i] for i in speakers]), model.task) if len(speakers) > 1 else None
-        return figures_of(combined, member, batches, rows), spread
-    member = outputs_of.member(model, rows)
-    figures = evaluate_network(
-        model.network.to(device),
-        batches.evaluation(member, rows),
-        task=model.task,
-        loss=member.loss,
-        metrics=member.metrics,
+    opened = open_run(run, data=data, split=split, device=device, runs=runs, plugins=plugins)
+    said, judge = opened.say(), opened.judge
+    answers = answers_of(said.outputs, judge, opened.batches, opened.rows, opened.groups)
+    intervals, bootstrap = bootstrap_intervals(answers, judge.metrics, ci, opened.recipe.seed)
+    return Evaluation(
+        run=opened.address,
+        data=opened.path,
+        split=split,
+        rows=len(opened.rows),
+        metrics=figures_of(said.outputs, judge, opened.batches, opened.rows),
+        note=opened.note,
+        spread=said.spread,
+        task=str(opened.model.task),
+        positions=None if answers.position is None else len(answers),
+        weighted=answers.weighted,
+        intervals=intervals,
+        bootstrap=bootstrap,
+        own_data=data is None,
+        **_tables(opened, answers, worst, plugins.registry),
     )
-    return figures, None
 
 
-def _check_fields(model: AnyModel, dataset: Dataset, path: Path) -> None:
-    """Refuse a dataset whose fields are not those that the model was trained on."""
-    wanted = (*model.inputs, *model.description.conditions, model.description.target)
-    found = (*dataset.by_role("input"), *dataset.by_role("condition"), dataset.target)
-    if dataset.task is not model.task:
-        raise DataError(f"{path} is a {dataset.task} task, the model answers {model.task}; give the right file")
-    if len(wanted) != len(found):
-        names = [", ".join(field.name for field in fields) for fields in (wanted, found)]
-        raise DataError(f"the model takes the fields {names[0]}, but {path} has {names[1]}")
-    for want, have in zip(wanted, found, strict=True):
-        for part in ("name", "kind", "shape", "classes"):
-            if getattr(want, part) != getattr(have, part):
-                raise DataError(
-                    f"field {have.name!r} of {path} has {part} {getattr(have, part)!r}, but the model was trained on "
-                    f"{getattr(want, part)!r}; map it with [data.fields], or give the right file"
-                )
+def _tables(opened: OpenedRun, answers: Answers, worst: int, registry: Registry) -> dict[str, Any]:
+    model = opened.model
+    confusion = confusion_of(answers, model.classes)
+    classes = class_figures(answers, model.classes, confusion)
+    own = next((each for each in opened.judge.metrics.values() if each.name == "ece"), None)
+    parts = parts_of_file(opened.path, field_mappings(opened.recipe)) if worst else {}
+    return {
+        "confusion": confusion,
+        "classes": classes,
+        "mean_of_classes": macro_average(classes) if classes else None,
+        "calibration": calibration_table(answers, own or registry.component(Metric, "dlcli:ece")),
+        "targets": target_figures(answers, interface_of(model).columns),
+        "worst": worst_rows(answers, model.classes, worst, opened.rows, parts),
+    }

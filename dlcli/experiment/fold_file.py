@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from dlcli import atomic
 from dlcli.contracts.folds import Fold
 from dlcli.errors import DataError
 from dlcli.experiment.run_directory import RunDirectory
+from dlcli.untrusted import read_json, reason
 
 FORMAT = 1
 
@@ -47,23 +49,44 @@ def read_folds(run: RunDirectory) -> tuple[Fold, ...]:
         DataError: The file is missing, damaged or of another format.
     """
     try:
-        table = json.loads(run.folds.read_text(encoding="utf-8"))
+        table = read_json(run.folds)
         if table["format"] != FORMAT:
             raise DataError(f"{run.folds} has format {table['format']!r}; this dlcli reads format {FORMAT}")
         return tuple(
             Fold(
-                _rows(fold["held_out"]),
-                _rows(fold["training"]),
-                None if fold["validation"] is None else _rows(fold["validation"]),
+                row_numbers(fold["held_out"]),
+                row_numbers(fold["training"]),
+                None if fold["validation"] is None else row_numbers(fold["validation"]),
             )
             for fold in table["folds"]
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot read the folds {run.folds}: {error}; restore the file, or train again") from None
+        raise DataError(
+            f"cannot read the folds {run.folds}: {reason(error)}; restore the file, or train again"
+        ) from None
 
 
-def _rows(values: list[int]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64)
+def row_numbers(values: Any) -> Tensor:
+    """Return rows that a file lists.
+
+    Args:
+        values: A list of whole numbers ≥ 0.
+
+    Returns:
+        The same, int64.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(values, list) or not set(map(type, values)) <= {int}:
+        raise ValueError("rows are no list of whole numbers")
+    try:
+        found = torch.tensor(values, dtype=torch.int64)
+    except (RuntimeError, OverflowError):
+        raise ValueError("a row is too large a number") from None
+    if len(found) and int(found.min()) < 0:
+        raise ValueError(f"there is no row {int(found.min())}")
+    return found
 
 
 def same_folds(first: Sequence[Fold], second: Sequence[Fold]) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dlcli.experiment.address import find_address
+from dlcli.experiment.model_file import DESCRIPTION
 from dlcli.experiment.model_folder import AnyModel, read_model
 from dlcli.experiment.run_directory import RUNS
 from dlcli.plugins import Plugins, load_plugins
@@ -16,7 +17,8 @@ def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = 
     the last bits may then differ from those of the first calls.
 
     Args:
-        run: Its path, `NAME/0001`, or `NAME` for the latest run of that name; `RUN@fold-3` for a member of it.
+        run: Its path, `NAME/0001`, or `NAME` for the latest run of that name; `RUN@fold-3` for a member of it; or a
+            folder with a `model.json`, as `dlcli export --format safetensors` leaves it.
         runs: Folder of all runs.
         plugins: Loaded plugins; loaded here where None.
 
@@ -28,4 +30,8 @@ def load(run: str | Path, *, runs: str | Path = RUNS, plugins: Plugins | None = 
         DataError: It has no model yet, or its files are damaged.
         PluginError: A package that it needs is not installed.
     """
-    return read_model(find_address(run, Path(runs)).trained_model(), plugins or load_plugins())
+    plugins = plugins or load_plugins()
+    folder = Path(run)
+    if (folder / DESCRIPTION).exists() and not (folder / "run.json").exists():
+        return read_model(folder, plugins)
+    return read_model(find_address(run, Path(runs)).trained_model(), plugins)

@@ -33,6 +33,8 @@ class ModelDescription:
         loss: The loss that it was trained with.
         metrics: The metrics of its recipe, by name.
         columns: For an input field: the columns that the network sees after preprocessing, channels of an image.
+        length: The field that says how many steps of a row are valid, where the data has one.
+        mask: The field that says which positions count, where the data has one.
     """
 
     architecture: Architecture
@@ -44,6 +46,13 @@ class ModelDescription:
     loss: Loss
     metrics: Mapping[str, Metric]
     columns: Mapping[str, tuple[int, ...]] = dataclass_field(default_factory=dict)
+    length: Field | None = None
+    mask: Field | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All raw fields that the model is given: inputs, conditions, then a length and a mask."""
+        return (*self.inputs, *self.conditions, *(field for field in (self.length, self.mask) if field is not None))
 
 
 class _Fitted(nn.Module):
@@ -165,4 +174,6 @@ def describe(
         loss=loss,
         metrics=metrics,
         columns=columns or {},
+        length=next(iter(dataset.by_role("length")), None),
+        mask=next(iter(dataset.by_role("mask")), None),
     )

@@ -1,12 +1,12 @@
 """The two files of a model folder, `model.safetensors` and `model.json`: what is in them, and back."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -17,16 +17,20 @@ from dlcli.contracts.component import Component
 from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
-from dlcli.contracts.preprocessor import FittedPreprocessor, Preprocessing, Preprocessor
+from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.task import Task
 from dlcli.errors import DataError, PluginError
-from dlcli.experiment.model import Model, ModelDescription
-from dlcli.layers.dropout import replace_dropout
+from dlcli.experiment.description_check import check_description, list_of, read_field, table_of, whole
+from dlcli.experiment.model import ModelDescription
 from dlcli.plugins import Plugins
 from dlcli.registry import Registry
 from dlcli.training.network import cpu_copies
+from dlcli.untrusted import read_json, reason
 
 FORMAT = 1
+PACKAGE = re.compile(r"[A-Za-z0-9]([\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
+VERSION = re.compile(r"[\w.+!-]{1,64}", re.ASCII)
+"""Of the packages that a model needs: what a shell takes as it is."""
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 
@@ -43,6 +47,8 @@ def model_table(description: ModelDescription, plugins: Plugins) -> dict[str, An
         "loss": dump(description.loss),
         "metrics": {name: dump(metric) for name, metric in description.metrics.items()},
         "columns": {name: list(columns) for name, columns in description.columns.items()},
+        "length": None if description.length is None else asdict(description.length),
+        "mask": None if description.mask is None else asdict(description.mask),
     }
 
 
@@ -105,48 +111,27 @@ def read_table(folder: Path, plugins: Plugins) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the model {path}: {error}; train again, or restore it from a copy") from None
+        cause = reason(error)
+        raise DataError(f"cannot read the model {path}: {cause}; train again, or restore it from a copy") from None
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise DataError(f"{path} is of another format; this dlcli reads format {FORMAT}")
+    needed = table.get("packages", {})
+    if not isinstance(needed, dict) or not all(
+        isinstance(version, str) and PACKAGE.fullmatch(name) and VERSION.fullmatch(version)
+        for name, version in needed.items()
+    ):
+        raise DataError(f"{path} is damaged: its packages are {reason(repr(needed))}, expected names and versions")
     installed = {entry.distribution for entry in plugins.registry.entries()}
-    missing = sorted(set(table.get("packages", {})) - installed)
+    missing = sorted(set(needed) - installed)
     if missing:
-        needed = " ".join(f"{name}=={table['packages'][name]}" for name in missing)
-        raise PluginError(f"the model {folder} needs packages that are not installed: pip install {needed}")
-    return table
-
-
-def make_model(description: ModelDescription, tensors: Mapping[str, Tensor], folder: Path) -> Model:
-    """Put a model together from what its files say.
-
-    Args:
-        description: What it is.
-        tensors: Its tensors, named as `model_tensors` does.
-        folder: Where they are from, for errors.
-
-    Returns:
-        The model, in eval mode on the CPU.
-
-    Raises:
-        DataError: The tensors do not fit the description.
-    """
-    preprocessing = {
-        name: tuple(
-            FittedPreprocessor(component, below(f"preprocess.{name}.{index}.", tensors))
-            for index, component in enumerate(chain)
+        listed = " ".join(f"{name}=={needed[name]}" for name in missing)
+        raise PluginError(
+            f"the model {folder} needs packages that are not installed: pip install {listed}, if you trust them; dlcli "
+            "installs and imports nothing that a model names"
         )
-        for name, chain in description.preprocess.items()
-    }
-    with torch.random.fork_rng(devices=[]):
-        network = replace_dropout(description.architecture.build(description.io))
-    try:
-        network.load_state_dict(below("network.", tensors))
-    except RuntimeError as error:
-        cause = str(error).splitlines()[-1].strip()
-        raise DataError(f"{folder / WEIGHTS} does not fit {DESCRIPTION}: {cause}") from None
-    return Model(description, network, preprocessing)
+    return table
 
 
 def read_description(table: Mapping[str, Any], path: Path, registry: Registry) -> ModelDescription:
@@ -164,36 +149,53 @@ def read_description(table: Mapping[str, Any], path: Path, registry: Registry) -
         DataError: Something is missing or of another type.
     """
     try:
-        io = table["io"]
-        return ModelDescription(
+        io = table_of(table["io"])
+        description = ModelDescription(
             architecture=registry.component(Architecture, table["architecture"]),
             io=InputOutput(
-                inputs=tuple(_field(field) for field in io["inputs"]),
+                inputs=_fields(io["inputs"]),
                 task=Task(io["task"]),
-                outputs=int(io["outputs"]),
-                classes=tuple(io["classes"]),
-                conditions=tuple(_field(field) for field in io["conditions"]),
+                outputs=whole(io["outputs"]),
+                classes=tuple(list_of(io["classes"])),
+                conditions=_fields(io["conditions"]),
                 per_position=bool(io["per_position"]),
-                targets=tuple(io["targets"]),
+                targets=tuple(list_of(io["targets"])),
             ),
-            inputs=tuple(_field(field) for field in table["inputs"]),
-            conditions=tuple(_field(field) for field in table["conditions"]),
-            target=_field(table["target"]),
+            inputs=_fields(table["inputs"]),
+            conditions=_fields(table["conditions"]),
+            target=read_field(table["target"]),
             preprocess={
-                name: tuple(registry.component(Preprocessor, entry) for entry in chain)
-                for name, chain in table["preprocess"].items()
+                name: tuple(registry.component(Preprocessor, entry) for entry in list_of(chain))
+                for name, chain in table_of(table["preprocess"]).items()
             },
             loss=registry.component(Loss, table["loss"]),
-            metrics={name: registry.component(Metric, entry) for name, entry in table["metrics"].items()},
-            columns={name: tuple(map(int, columns)) for name, columns in table["columns"].items()},
+            metrics={name: registry.component(Metric, entry) for name, entry in table_of(table["metrics"]).items()},
+            columns={name: tuple(map(whole, list_of(columns))) for name, columns in table_of(table["columns"]).items()},
+            # Runs of earlier versions do not say whether there are any.
+            length=read_field(table["length"]) if table.get("length") else None,
+            mask=read_field(table["mask"]) if table.get("mask") else None,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
+        check_description(description)
+    except DAMAGE as error:
+        raise damaged(path, error) from None
+    return description
 
 
-def _field(table: dict[str, Any]) -> Field:
-    lists = {key: tuple(table[key]) for key in ("shape", "classes", "names")}
-    return Field(**{**table, **lists})
+DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What reading a description raises where something in it is not what it should be."""
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """Return the error that says why a description cannot be."""
+    cause = str(error)
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_context=False)[0]
+        cause = f"{error.title}: {'.'.join(map(str, first['loc'])) or 'its parameters'}: {first['msg']}"
+    return DataError(f"{path} is damaged: {type(error).__name__}: {reason(cause)}")
+
+
+def _fields(tables: object) -> tuple[Field, ...]:
+    return tuple(read_field(table) for table in list_of(tables))
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,5 @@
 """A model folder: all that evaluate, predict, export and ensemble need, of one network or of several combined."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,29 +10,22 @@ from torch import Tensor
 from dlcli.contracts.ensemble import Ensemble
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.task import Task
-from dlcli.errors import DataError
-from dlcli.experiment.combination import CombinedModel, Wiring
-from dlcli.experiment.model import Model, ModelDescription
+from dlcli.experiment.combination import Wiring
+from dlcli.experiment.model import ModelDescription
 from dlcli.experiment.model_file import (
-    DESCRIPTION,
     FORMAT,
     WEIGHTS,
-    below,
     components_of,
-    make_model,
     model_table,
     model_tensors,
     packages,
-    read_description,
     read_table,
     write_files,
 )
+from dlcli.experiment.model_reader import AnyModel as AnyModel
+from dlcli.experiment.model_reader import ModelReader
 from dlcli.plugins import Plugins
-from dlcli.registry import Registry
-from dlcli.training.checkpoint import read_tensors
-
-AnyModel = Model | CombinedModel
-"""What a run's model folder holds."""
+from dlcli.training.tensor_file import read_tensors
 
 
 @dataclass(frozen=True)
@@ -162,40 +154,7 @@ def read_model(folder: Path, plugins: Plugins) -> AnyModel:
         PluginError: A package that it needs is not installed.
     """
     table = read_table(folder, plugins)
-    return _make(table, read_tensors(folder / WEIGHTS), folder, plugins.registry)
-
-
-def _make(table: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path, registry: Registry) -> AnyModel:
-    path = folder / DESCRIPTION
-    if "combination" not in table:
-        return make_model(read_description(table, path, registry), tensors, folder)
-    try:
-        combination, models = table["combination"], table["models"]
-        strategy = registry.component(Ensemble, combination["strategy"])
-        task, temperature = Task(combination["task"]), combination["temperature"]
-        listed = {str(entry["identity"]): models[int(entry["model"])] for entry in combination["parts"]}
-        fed = {
-            str(identity): {name: tuple(tuple(map(str, group)) for group in groups) for name, groups in inputs.items()}
-            for identity, inputs in combination["fed"].items()
-        }
-        wiring = Wiring(tuple(map(str, combination["members"])), fed)
-        if not wiring.members or not set(wiring.everybody) <= set(listed):
-            raise ValueError(f"it combines {', '.join(wiring.everybody)}, but holds {', '.join(listed)}")
-        settings = dict(combination["settings"])
-        scale = None if temperature is None else float(temperature)
-        if scale is not None and not 0 < scale < math.inf:
-            raise ValueError(f"its temperature is {scale}, expected a number above 0")
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-    parts = {
-        identity: _make(entry, below(f"members.{identity}.", tensors), folder, registry)
-        for identity, entry in listed.items()
-    }
-    try:
-        combiner = strategy.combine(task, settings, below("combiner.", tensors))
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {strategy.name} cannot combine by it ({error})") from None
-    return CombinedModel(parts, combiner, wiring, scale, strategy.answers_alone)
+    return ModelReader(folder, plugins.registry).read(table, read_tensors(folder / WEIGHTS))
 
 
 def write_mean(folder: Path, parts: Mapping[str, Part], task: Task, plugins: Plugins) -> None:

@@ -1,5 +1,6 @@
 """From a checked recipe to live objects: the dataset, and the members to be trained on it."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -117,18 +118,14 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
     """
     data = recipe.data
     path = Path(data.path)
-    if data.fingerprint is not None and path.is_file() and (found := fingerprint(path)) != data.fingerprint:
+    if data.fingerprint is not None and os.path.isfile(path) and (found := fingerprint(path)) != data.fingerprint:
         raise DataError(
             f"{path} is not the file that this recipe was resolved with: its fingerprint is {found}, expected "
             f"{data.fingerprint}; give the right file with --set data.path=…, or remove data.fingerprint"
         )
-    fields = {
-        name: FieldMapping(path=mapping) if isinstance(mapping, str) else FieldMapping(**dict(mapping))
-        for name, mapping in data.fields.items()
-    }
     return read_dataset(
         path,
-        fields=fields,
+        fields=field_mappings(recipe),
         task=data.task,
         val=data.split.val,
         test=data.split.test,
@@ -136,6 +133,14 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
         seed=recipe.seed,
         complete=complete,
     )
+
+
+def field_mappings(recipe: Recipe) -> dict[str, FieldMapping]:
+    """Return a recipe's `[data.fields]`, by the field's name."""
+    return {
+        name: FieldMapping(path=mapping) if isinstance(mapping, str) else FieldMapping(**dict(mapping))
+        for name, mapping in recipe.data.fields.items()
+    }
 
 
 def prepare(recipe: Recipe, registry: Registry) -> Prepared:

@@ -14,7 +14,7 @@ from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
-from dlcli.training.checkpoint import read_tensors
+from dlcli.training.tensor_file import read_tensors
 
 MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "train.start_from:")
 """Differences that a run survives: paths in it are relative, and the fingerprint says whether data is the same."""

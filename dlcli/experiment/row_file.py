@@ -3,12 +3,13 @@
 import json
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from dlcli import atomic
 from dlcli.errors import DataError
+from dlcli.experiment.fold_file import row_numbers
 from dlcli.experiment.run_directory import RunDirectory
+from dlcli.untrusted import read_json, reason
 
 ROWS = "rows.json"
 FORMAT = 1
@@ -57,9 +58,11 @@ def read_rows(run: RunDirectory) -> RunRows | None:
     if not path.exists():
         return None
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path)
         if table["format"] != FORMAT:
             raise ValueError(f"it has format {table['format']!r}; this dlcli reads format {FORMAT}")
-        return RunRows(*(torch.tensor(table[name], dtype=torch.int64) for name in ("seen", "val", "test")))
+        return RunRows(*(row_numbers(table[name]) for name in ("seen", "val", "test")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot read the rows {path}: {error}; restore the file, or make the ensemble again") from None
+        raise DataError(
+            f"cannot read the rows {path}: {reason(error)}; restore the file, or make the ensemble again"
+        ) from None

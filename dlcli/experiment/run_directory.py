@@ -1,7 +1,6 @@
 """Run directories: made under a fresh number, described by `run.json`, found by path or name."""
 
 import difflib
-import json
 import os
 import shutil
 import socket
@@ -13,11 +12,19 @@ from typing import Any, TypeVar
 
 from dlcli import atomic
 from dlcli.errors import DataError, UsageError
+from dlcli.untrusted import is_folder_name, read_json, reason
 
 FORMAT = 1
 RUNS = Path("runs")
 LISTED = 8
 """How many names an error message lists at most."""
+_TYPES: dict[str, type] = {
+    "status command name task monitor direction strategy host error device": str,
+    "data recipe population ensemble train val test versions packages": dict,
+    "members trained_on notes given": list,
+    "pid seed": int,
+}
+"""Types of entries of `run.json`, where they are there."""
 T = TypeVar("T")
 
 
@@ -70,15 +77,16 @@ class RunDirectory:
             Its entries.
 
         Raises:
-            DataError: It is missing or damaged, or of another format.
+            DataError: It is missing or damaged, or of another format, or an entry is not what dlcli writes.
         """
         file = self.path / "run.json"
         try:
-            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            found = read_json(file)
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path} is no readable run: {file.name}: {error}") from None
+            raise DataError(f"{self.path} is no readable run: {file.name}: {reason(error)}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise DataError(f"{file} is of another format; this dlcli reads format {FORMAT}")
+        _check_entries(found, file)
         return found
 
     def update(self, **entries: Any) -> None:
@@ -86,6 +94,20 @@ class RunDirectory:
         file = self.path / "run.json"
         found = self.read() if file.exists() else {"format": FORMAT}
         atomic.write_json(file, {**found, **entries})
+
+
+def _check_entries(found: dict[str, Any], file: Path) -> None:
+    """See that entries that others rely on are of the right type, and that no name of a member leads out of the run."""
+    for names, kind in _TYPES.items():
+        for name in names.split():
+            if found.get(name) is not None and not isinstance(found[name], kind):
+                raise DataError(f"{file} is damaged: {name} is {reason(repr(found[name]))}, expected a {kind.__name__}")
+    for entry in found.get("members") or ():
+        identity = entry.get("identity") if isinstance(entry, dict) else entry
+        if not is_folder_name(identity) or not isinstance(entry, dict):
+            raise DataError(f"{file} is damaged: a member is called {reason(repr(identity))}, which names no folder")
+        if not isinstance(entry.get("source"), str | None):
+            raise DataError(f"{file} is damaged: {identity} is from {reason(repr(entry['source']))}, expected a run")
 
 
 def make_run(name: str, fill: Callable[[RunDirectory], T], root: Path = RUNS) -> tuple[RunDirectory, T]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.dataset import Dataset
-from dlcli.errors import UsageError
+from dlcli.contracts.folds import Fold
+from dlcli.errors import DataError, UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.fold_file import read_folds
 from dlcli.experiment.row_file import RunRows, read_rows
@@ -35,13 +36,23 @@ def chosen_rows(
 
     Raises:
         UsageError: There is no such split, or the run was trained on its validation rows.
+        DataError: Files of the run list rows or folds that are not there.
     """
+    rows, note = _chosen(address, facts, dataset, path, split, same_data)
+    if len(rows) and int(rows.max()) >= dataset.rows:
+        raise DataError(f"{address} lists row {int(rows.max())}, but {path} has {dataset.rows}; restore its files")
+    return rows, note
+
+
+def _chosen(
+    address: Address, facts: Mapping[str, Any], dataset: Dataset, path: Path, split: str, same_data: bool
+) -> tuple[Tensor, str | None]:
     number = _fold_number(address)
     trial = bool(address.member) and facts.get("command") == "tune"
     if split == FOLD:
         if number is None or not same_data:
             raise UsageError(_no_fold(address, facts, same_data))
-        return read_folds(address.run)[number].held_out, None
+        return _fold(address, number).held_out, None
     if split == ALL:
         note = f"{address} was trained on some of these rows" if same_data else None
         return torch.arange(dataset.rows), note
@@ -64,7 +75,7 @@ def chosen_rows(
     if split != "train":
         return rows, None
     if number is not None:
-        return read_folds(address.run)[number].training, "the rows that this fold's model was trained on"
+        return _fold(address, number).training, "the rows that this fold's model was trained on"
     return rows, "the model was trained on these rows"
 
 
@@ -81,9 +92,16 @@ def _own_rows(address: Address, own: RunRows, dataset: Dataset, split: str) -> t
     return rows, f"the {split} rows that its members have in common" if fewer else None
 
 
+def _fold(address: Address, number: int) -> Fold:
+    folds = read_folds(address.run)
+    if number >= len(folds):
+        raise DataError(f"{address.run.folds} has {len(folds)} folds, and none for {address}; restore the file")
+    return folds[number]
+
+
 def _fold_number(address: Address) -> int | None:
     kind, _, number = address.member.rpartition("-")
-    return int(number) if kind == "fold" and address.run.folds.exists() else None
+    return int(number) if kind == "fold" and number.isdecimal() and address.run.folds.exists() else None
 
 
 def _trained_on_val(address: Address, number: int | None, facts: Mapping[str, Any]) -> str:

@@ -58,7 +58,7 @@ def _structure(model: Model) -> object:
     }
     return (
         description.architecture.stack_key(),
-        repr((description.io, description.inputs, description.conditions, chains, sorted(description.columns))),
+        repr((description.io, description.fields, chains, sorted(description.columns))),
         tuple((name, type(module)) for name, module in model.named_modules()),
         tuple((name, t.shape, t.dtype, t.device) for name, t in _state(model).items()),
     )

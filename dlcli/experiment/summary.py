@@ -23,6 +23,15 @@ def finite_number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def finite_tree(value: Any) -> Any:
+    """Return tables and lists as JSON can hold them: numbers that are not finite become null, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: finite_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_tree(item) for item in value]
+    return finite_number(value) if isinstance(value, float) else value
+
+
 @dataclass(frozen=True)
 class MemberSummary:
     """The outcome of one member of a population.

@@ -12,6 +12,7 @@ from dlcli.errors import Problem, RecipeError
 from dlcli.recipe.lines import KeyPath, line_numbers
 from dlcli.recipe.problems import did_you_mean
 from dlcli.registry import Registry
+from dlcli.untrusted import reason
 
 DEFAULT = Path("recipe.toml")
 HDF5_START = b"\x89HDF"
@@ -53,6 +54,10 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         found = re.search(r"at line (\d+)", str(error))
         place = f"{path}:{found[1] if found else text.count(chr(10)) + 1}"
         raise _unreadable(place, f"the recipe is not valid TOML: {_syntax(str(error), text)}") from None
+    except RecursionError:
+        raise _unreadable(path, "the recipe is nested too deeply to be one") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise _unreadable(path, f"the recipe is not valid TOML: {reason(error)}") from None
 
 
 def _unreadable(where: Path | str, message: str) -> RecipeError:

@@ -117,7 +117,10 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     powers = [power for power in range(first, last + 1) if low <= float(f"1e{power}") <= high]
     stride = max(math.ceil(len(powers) / most), 1)
     # Multiples of the stride, so that 1 is among them where it is in the range.
-    return [float(f"1e{power}") for power in powers if power % stride == 0]
+    even = [power for power in powers if power % stride == 0]
+    if len(even) < 2 <= len(powers):
+        even = [powers[0], powers[-1]]
+    return [float(f"1e{power}") for power in even]
 
 
 def labels(values: Sequence[float]) -> list[str]:

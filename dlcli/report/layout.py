@@ -10,6 +10,11 @@ def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
     return Text.assemble((f"{label:9}", style), *text, no_wrap=True, overflow="ignore")
 
 
+def as_it_is(text: str) -> Text:
+    """Return a name from somebody's file as it is: no markup, and nothing that would move the cursor."""
+    return Text("".join(char if char.isprintable() else "\ufffd" for char in text))
+
+
 def plain_table() -> Table:
     """Return a table without frames: its header is bold, and columns are two blanks apart."""
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", footer_style="bold")

@@ -75,6 +75,15 @@ class Drawing:
             f'fill="none" stroke="{stroke}"/>'
         )
 
+    def area(self, start: Point, end: Point, fill: str, *, opacity: float = 1, hint: str = "") -> None:
+        """Fill a rectangle from its upper left to its lower right corner; `hint` is shown where a pointer rests."""
+        (left, top), (right, bottom) = start, end
+        faint = f' fill-opacity="{opacity:.3g}"' if opacity < 1 else ""
+        self._parts.append(
+            f'<rect x="{_px(left)}" y="{_px(top)}" width="{_px(right - left)}" height="{_px(bottom - top)}" '
+            f'fill="{fill}"{faint}>{_hint(hint)}</rect>'
+        )
+
     def text(
         self,
         place: Point,

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dlcli import atomic
 from dlcli.contracts.history import History
 from dlcli.contracts.member import Keep
 from dlcli.errors import DataError
+from dlcli.training.tensor_file import read_tensors
 
 NETWORK, TRAINING, PROGRESS = "network.safetensors", "training.safetensors", "training.json"
 FORMAT = 1
@@ -210,24 +210,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its tensors by name, on the CPU.
-
-    Raises:
-        DataError: It is missing or damaged.
-    """
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read {path}: {error}; restore it from a copy, or train again") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dlcli import atomic
 from dlcli.errors import DataError
-from dlcli.training.checkpoint import FORMAT, NETWORK, PROGRESS, TRAINING, read_json, read_tensors
+from dlcli.training.checkpoint import FORMAT, NETWORK, PROGRESS, TRAINING, read_json
+from dlcli.training.tensor_file import read_tensors
 
 BEST = "best.safetensors"
 

@@ -40,6 +40,7 @@ EXPECTED = {
         "top_k",
         "voting",
     ],
+    "importer": ["npz"],
     "search": ["cmaes", "gp", "grid", "quasi_random", "random", "tpe"],
 }
 

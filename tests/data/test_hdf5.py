@@ -1,5 +1,7 @@
 """Files that are no datasets, and datasets that leave their file."""
 
+import os
+import re
 from pathlib import Path
 
 import h5py
@@ -184,3 +186,12 @@ def test_file_that_will_not_open(other: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(h5py, "File", fail)
     assert "cannot be opened: unable to lock file; copy or download it again" in refused(other)
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    assert re.search(r"x+… cannot be looked for: File name too long; check data.path", refused(tmp_path / ("x" * 9999)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    assert "pipe.h5 is no regular file; expected one HDF5 file" in refused(tmp_path / "pipe.h5")

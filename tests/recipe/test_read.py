@@ -71,3 +71,13 @@ def test_a_byte_order_mark_and_foreign_line_ends_do_no_harm(tmp_path):
     path = tmp_path / "windows.toml"
     path.write_bytes("\ufeff# größe\r\n[train]\r\nepochs = 3\r\n".encode())
     assert read_toml(path) == ({"train": {"epochs": 3}}, {("train",): 2, ("train", "epochs"): 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a = " + "[" * 100_000, "nested too deeply"), ("seed = " + "9" * 5000, "not valid TOML: Exceeds the limit")],
+)
+def test_what_would_break_the_parser_is_told(tmp_path, text, message):
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        read_toml(tmp_path / "recipe.toml")

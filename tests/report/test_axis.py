@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlcli.report.axis import Axis, labels, linear_ticks, log_ticks, spanning
@@ -46,6 +46,7 @@ def test_ticks_lie_within_and_grow(first, second, most):
 
 
 @given(st.floats(1e-300, 1e300), st.floats(1e-300, 1e300), st.integers(2, 12))
+@example(6.0, 1.6886164352145928e16, 2)
 def test_logarithmic_ticks_lie_within_and_grow(first, second, most):
     axis = spanning([first, second], 0, 100, log=True)
     ticks = [value for value, _ in axis.ticks(most)]

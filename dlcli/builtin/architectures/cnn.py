@@ -116,15 +116,16 @@ class CNN(Architecture):
         """Return what is left of an image's height or width, or say which layer leaves nothing."""
         size = pixels
         for block in range(len(self.channels)):
-            for convolution in range(self.convolutions):
-                lost = self.kernel_size - 1 if self.padding == "valid" else 0
-                if size <= lost:
-                    raise ValueError(
-                        f"cnn: blocks.{block}.convolution_{convolution} has a kernel of {self.kernel_size} pixels, but "
-                        f"only {size} of the image's {pixels} are left there; use a smaller kernel_size, fewer "
-                        'channels, or padding = "same"'
-                    )
-                size -= lost
+            # Not one by one: a model folder of others may ask for any number of them.
+            lost = self.kernel_size - 1 if self.padding == "valid" else 0
+            convolution = (size - 1) // lost if lost else self.convolutions  # the first that is too large
+            if convolution < self.convolutions:
+                raise ValueError(
+                    f"cnn: blocks.{block}.convolution_{convolution} has a kernel of {self.kernel_size} pixels, but "
+                    f"only {size - convolution * lost} of the image's {pixels} are left there; use a smaller "
+                    'kernel_size, fewer channels, or padding = "same"'
+                )
+            size -= lost * self.convolutions
             if self.pool != "none":
                 if size < self.pool_size:
                     raise ValueError(

@@ -3,6 +3,7 @@
 from dlcli.testing.laws import (
     ensembles,
     every,
+    exports,
     formats,
     losses,
     metrics,
@@ -16,6 +17,7 @@ from dlcli.testing.laws import (
 LAWS = (
     *every.LAWS,
     *networks.LAWS,
+    *exports.LAWS,
     *preprocessors.LAWS,
     *losses.LAWS,
     *metrics.LAWS,

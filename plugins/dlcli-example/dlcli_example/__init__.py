@@ -17,6 +17,7 @@ def register(registry: "Registrar") -> None:
     registry.add("regularizer", "weight_noise", "dlcli_example.weight_noise:WeightNoise")
     registry.add("metric", "top_two", "dlcli_example.top_two:TopTwo")
     registry.add("ensemble", "median_vote", "dlcli_example.median_vote:MedianVote")
+    registry.add("exporter", "weights_json", "dlcli_example.weights_json:WeightsJson")
 
 
 @hookimpl

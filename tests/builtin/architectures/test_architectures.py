@@ -168,6 +168,10 @@ def test_cnn_layers(registry):
             {"padding": "valid", "channels": [2, 2], "convolutions": 2},
             r"blocks.1.convolution_0 has a kernel of 3 pixels, but only 2 of the image's 8 are left there; use a",
         ),
+        (
+            {"padding": "valid", "channels": [2], "convolutions": 10**12},
+            r"blocks.0.convolution_3 has a kernel of 3 pixels, but only 2 of the image's 8 are left there",
+        ),
     ],
 )
 def test_cnn_names_the_layer_that_leaves_nothing(registry, parameters, message):

@@ -1,0 +1,74 @@
+"""The exporter `safetensors`."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from dlcli import DESCRIPTION_KEY, Answering, Artefact, DataError, Exportable, Exporter, load
+
+FILES = ("model.safetensors", "model.json")
+SCRIPT = '''"""Rebuild the model: a torch module, raw fields in, logits out; of regression targets in their own units.
+
+Needs dlcli and the packages that model.json names, and executes nothing else than these.
+"""
+
+from pathlib import Path
+
+import dlcli
+
+model = dlcli.load(Path(__file__).parent)
+'''
+
+
+class ModelFolder(Artefact):
+    """A model folder, ready to run.
+
+    Args:
+        model: The model with its answers.
+    """
+
+    def __init__(self, model: Answering) -> None:
+        super().__init__({DESCRIPTION_KEY: model.interface.as_text()})
+        self._model = model
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Compute outputs."""
+        interface = self._model.interface
+        try:
+            with torch.no_grad():
+                found = self._model(*(inputs[field.name] for field in interface.fields))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise DataError(f"the model cannot answer these rows: {str(error).strip().splitlines()[0]}") from error
+        return dict(zip(interface.outputs, found, strict=True))
+
+
+class SafetensorsFolder(Exporter):
+    """A folder as model hubs expect it: weights in `model.safetensors`, what to build in `model.json`, a model card.
+
+    It is the only format that keeps the network as it is, so that it can be trained further; running it takes dlcli and
+    the plugins that it was made with. `load.py` rebuilds it in a line; `README.md` is the card. `dlcli.load(FOLDER)`
+    does the same, and executes nothing in the folder.
+
+    Source: Hugging Face, "safetensors", https://huggingface.co/docs/safetensors.
+    """
+
+    name: ClassVar[str] = "safetensors"
+    suffix: ClassVar[str] = ""
+
+    def write(self, model: Exportable, path: Path) -> None:
+        """Copy the model folder, and write the card and the script beside it."""
+        path.mkdir(exist_ok=True)
+        for name in FILES:
+            shutil.copyfile(model.folder / name, path / name)
+        (path / "README.md").write_text(model.card, encoding="utf-8")
+        (path / "load.py").write_text(SCRIPT, encoding="utf-8")
+
+    def open(self, path: Path) -> Artefact:
+        """Read a model folder by its two files; `load.py` is not executed."""
+        if not all((path / name).exists() for name in FILES):
+            raise DataError(f"{path} is no folder of a model: it holds no {' and '.join(FILES)}; export the run again")
+        return ModelFolder(Answering(load(path)))

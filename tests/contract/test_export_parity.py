@@ -1,0 +1,104 @@
+"""Every architecture, and every strategy over two of them, runs in onnxruntime and as a program without dlcli."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import dlcli
+from dlcli.plugins import load_plugins
+from dlcli.testing import tiny_dataset
+from dlcli.testing.tiny import CLASSES
+
+RUN = Path(__file__).parents[1] / "support/run_artefacts.py"
+REGISTRY = load_plugins(third_parties=False).registry
+ARCHITECTURES = [entry.name for entry in REGISTRY.entries("architecture")]
+STRATEGIES = [entry.name for entry in REGISTRY.entries("ensemble")]
+INPUTS = ("features", "image", "sequence", "tokens", "categorical")
+SMALL = {"mlp": {"hidden": [8, 8], "norm": "batch"}, "cnn": {"channels": [4], "hidden": [8], "norm": "batch"}}
+TWO = ("mlp", "cnn")
+
+
+def recipe(path, architecture, **tables):
+    return {
+        "name": architecture,
+        "data": {"path": str(path)},
+        "model": {"architecture": architecture, **SMALL.get(architecture, {})},
+        "train": {"epochs": 20, "batch_size": 16, "optimizer": {"name": "adam", "lr": 1e-2}},
+        **tables,
+    }
+
+
+def lay_out(run, folder):
+    """Export a run in both formats, beside raw rows of its data and what it says of them."""
+    folder.mkdir()
+    for format in ("onnx", "pt2"):
+        dlcli.export(run, format=format, output=folder / f"model.{format}")
+    model = dlcli.load(run)
+    fields = model.description.fields
+    rows = torch.Generator().manual_seed(0)
+    inputs = {f.name: torch.randint(0, 255, (12, *f.shape), generator=rows).to(getattr(torch, f.dtype)) for f in fields}
+    for field in fields:
+        if inputs[field.name].is_floating_point():
+            inputs[field.name] = torch.randn(12, *field.shape, generator=rows)
+        elif field.kind in ("tokens", "categorical"):
+            inputs[field.name] %= 3
+        elif field.role == "length":
+            inputs[field.name] = inputs[field.name] % 7 + 1
+    answering = dlcli.Answering(model)
+    with torch.no_grad():
+        expected = dict(zip(answering.interface.outputs, answering(*inputs.values()), strict=True))
+    np.savez(folder / "inputs.npz", **{name: tensor.numpy() for name, tensor in inputs.items()})
+    np.savez(folder / "expected.npz", **{name: tensor.numpy() for name, tensor in expected.items()})
+    return expected
+
+
+def run_elsewhere(*folders):
+    done = subprocess.run([sys.executable, "-I", RUN, *folders], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip() == f"same {len(folders)}"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_architecture_runs_without_dlcli(architecture, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = []
+    for kind in INPUTS:
+        for task in (*CLASSES, "regression") if kind == "features" else ("multiclass",):
+            data = tiny_dataset(tmp_path / f"{kind}-{task}.h5", kind, task, rows=40)
+            try:
+                summary = dlcli.train(recipe(data, architecture, name=f"{kind}-{task}"))
+            except dlcli.DlcliError:
+                continue  # it is not made for such data
+            folders.append(tmp_path / f"{kind}-{task}")
+            lay_out(summary.run, folders[-1])
+    assert len(folders) >= 1
+    run_elsewhere(*folders)
+
+
+def ensemble(strategy, architecture, path):
+    """Make an ensemble of at least two networks, of whatever the strategy takes."""
+    takes = REGISTRY.find("ensemble", strategy).load().takes
+    table = recipe(path, architecture, ensemble={"strategy": strategy, "members": 3})
+    if takes != "given":
+        if REGISTRY.find("ensemble", strategy).load().counts is None:
+            del table["ensemble"]["members"]
+        return dlcli.ensemble(table).run
+    runs = [dlcli.train(recipe(path, architecture, seed=seed)).run for seed in range(2)]
+    if strategy == "distill":  # it learns from one model
+        runs = [dlcli.ensemble(*runs, strategy="voting").run]
+    return dlcli.ensemble(*runs, strategy=strategy).run
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_ensemble_runs_without_dlcli(strategy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tiny_dataset(tmp_path / "images.h5", "image", "multiclass", rows=80)
+    folders = []
+    for architecture in TWO:
+        folders.append(tmp_path / architecture)
+        lay_out(ensemble(strategy, architecture, path), folders[-1])
+    run_elsewhere(*folders)
