@@ -176,7 +176,7 @@ def test_bad_artefacts_are_refused(echo):
     Path("what.xyz").write_text("{}")
     for path, error, message in (
         ("narrow.echo", DataError, r"as probabilities of 3 rows it gives a tensor of shape \(3, 1\), expected 2"),
-        ("odd.echo", DataError, "field x is save"),
+        ("odd.echo", DataError, "the field .x. is said to be .input., .features. of .save."),
         ("nobody.echo", DataError, "there are no classes"),
         ("junk.echo", DataError, "junk.echo is damaged"),
         ("broken.echo", DataError, "broken.echo cannot be run on these rows: KeyError: 'nothing'; look at them, or"),
