@@ -76,13 +76,13 @@ if TYPE_CHECKING:
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import PluginError as PluginError
     from dlcli.errors import UsageError as UsageError
-    from dlcli.experiment.answering import Answering as Answering
     from dlcli.experiment.build import build as build
     from dlcli.experiment.ensemble import ensemble as ensemble
     from dlcli.experiment.evaluate import evaluate as evaluate
-    from dlcli.experiment.evaluate_compare import compare as compare
+    from dlcli.experiment.evaluation.compare import compare as compare
     from dlcli.experiment.export import export as export
     from dlcli.experiment.load import load as load
+    from dlcli.experiment.models.answering import Answering as Answering
     from dlcli.experiment.predict import predict as predict
     from dlcli.experiment.train import train as train
     from dlcli.experiment.tune import tune as tune
@@ -152,11 +152,11 @@ _WHERE = {
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
     "errors": ("DataError", "DlcliError", "PluginError", "UsageError"),
-    "experiment.answering": ("Answering",),
+    "experiment.models.answering": ("Answering",),
     "experiment.build": ("build",),
     "experiment.ensemble": ("ensemble",),
     "experiment.evaluate": ("evaluate",),
-    "experiment.evaluate_compare": ("compare",),
+    "experiment.evaluation.compare": ("compare",),
     "experiment.export": ("export",),
     "experiment.load": ("load",),
     "experiment.predict": ("predict",),

@@ -54,8 +54,8 @@ def evaluate(
     """
     from dlcli.experiment.evaluate import WORST
     from dlcli.experiment.evaluate import evaluate as evaluate_run
-    from dlcli.experiment.evaluate_compare import compare as compare_runs
-    from dlcli.experiment.evaluate_files import write_comparison, write_evaluation
+    from dlcli.experiment.evaluation.compare import compare as compare_runs
+    from dlcli.experiment.evaluation.files import write_comparison, write_evaluation
     from dlcli.report.evaluation import evaluation_view
     from dlcli.report.evaluation_comparison import comparison_view
 

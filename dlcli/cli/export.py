@@ -63,7 +63,7 @@ def export(
     It is left only if it says what the run says, on validation rows and edge cases.
     """
     from dlcli.experiment.export import export as export_run
-    from dlcli.experiment.exporter_choice import parameters_of
+    from dlcli.experiment.exporting.exporter_choice import parameters_of
     from dlcli.report.export import export_view
 
     found = export_run(

@@ -8,14 +8,14 @@ import torch
 
 from dlcli.errors import Problem, RecipeError, UsageError
 from dlcli.experiment.address import find_address
-from dlcli.experiment.ensemble_execution import EnsembleExecution, execute
-from dlcli.experiment.ensemble_library import Library, read_library
-from dlcli.experiment.ensemble_reopen import COMMENT, reopen
-from dlcli.experiment.ensemble_sources import is_recipe, recipe_of_runs
-from dlcli.experiment.ensembling import Prepared
+from dlcli.experiment.ensembling.execution import EnsembleExecution, execute
+from dlcli.experiment.ensembling.library import Library, read_library
+from dlcli.experiment.ensembling.reopen import COMMENT, reopen
+from dlcli.experiment.ensembling.sources import is_recipe, recipe_of_runs
+from dlcli.experiment.ensembling.state import Prepared
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.members import make_member, training_rows
-from dlcli.experiment.model_file import packages
+from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe

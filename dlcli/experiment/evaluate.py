@@ -7,11 +7,10 @@ from typing import Any
 
 from dlcli.contracts.metric import Metric
 from dlcli.experiment.address import Address
-from dlcli.experiment.answering import interface_of
-from dlcli.experiment.evaluate_answers import Answers, answers_of
-from dlcli.experiment.evaluate_bootstrap import Bootstrap, Interval, as_pairs, bootstrap_intervals, check_level
-from dlcli.experiment.evaluate_run import OpenedRun, open_run
-from dlcli.experiment.evaluate_tables import (
+from dlcli.experiment.evaluation.answers import Answers, answers_of
+from dlcli.experiment.evaluation.bootstrap import Bootstrap, Interval, as_pairs, bootstrap_intervals, check_level
+from dlcli.experiment.evaluation.opened_run import OpenedRun, open_run
+from dlcli.experiment.evaluation.tables import (
     CalibrationTable,
     ClassFigures,
     Confusion,
@@ -22,8 +21,9 @@ from dlcli.experiment.evaluate_tables import (
     macro_average,
     target_figures,
 )
-from dlcli.experiment.evaluate_worst import WorstRow, check_worst, parts_of_file, worst_rows
-from dlcli.experiment.outputs import figures_of
+from dlcli.experiment.evaluation.worst_rows import WorstRow, check_worst, parts_of_file, worst_rows
+from dlcli.experiment.models.answering import interface_of
+from dlcli.experiment.models.outputs import figures_of
 from dlcli.experiment.prepare import field_mappings
 from dlcli.experiment.run_directory import RUNS
 from dlcli.experiment.summary import finite_tree

@@ -9,14 +9,14 @@ from dlcli import atomic
 from dlcli.contracts.exporter import Exporter
 from dlcli.errors import UsageError
 from dlcli.experiment.address import Address, find_address
-from dlcli.experiment.export_check import Accuracy, CheckedArtefact, Source
-from dlcli.experiment.export_rows import export_rows
-from dlcli.experiment.exportable import cannot_export, exportable_of
-from dlcli.experiment.exporter_choice import choose_exporter, label_of
-from dlcli.experiment.interface import Interface
-from dlcli.experiment.latency import Speed, measure
-from dlcli.experiment.model_folder import read_model
-from dlcli.experiment.parity import Parity
+from dlcli.experiment.exporting.check import Accuracy, CheckedArtefact, Source
+from dlcli.experiment.exporting.exportable import cannot_export, exportable_of
+from dlcli.experiment.exporting.exporter_choice import choose_exporter, label_of
+from dlcli.experiment.exporting.latency import Speed, measure
+from dlcli.experiment.exporting.parity import Parity
+from dlcli.experiment.exporting.rows import export_rows
+from dlcli.experiment.models.interface import Interface
+from dlcli.experiment.models.model_folder import read_model
 from dlcli.experiment.prepare import read_data
 from dlcli.experiment.run_directory import RUNS
 from dlcli.layers.program import CannotExportError

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dlcli.experiment.address import find_address
-from dlcli.experiment.model_file import DESCRIPTION
-from dlcli.experiment.model_folder import AnyModel, read_model
+from dlcli.experiment.models.model_file import DESCRIPTION
+from dlcli.experiment.models.model_folder import AnyModel, read_model
 from dlcli.experiment.run_directory import RUNS
 from dlcli.plugins import Plugins, load_plugins
 

@@ -7,7 +7,7 @@ import torch
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Result
 from dlcli.experiment.environment import now
-from dlcli.experiment.model_folder import trained_part, write_part
+from dlcli.experiment.models.model_folder import trained_part, write_part
 from dlcli.experiment.prepare import Prepared
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.summary import Status, Summary, finite, finite_number

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from dlcli.contracts.member import Member, Result
 from dlcli.data.out_of_fold import write_out_of_fold
-from dlcli.experiment.model_folder import trained_part, write_mean, write_part
+from dlcli.experiment.models.model_folder import trained_part, write_mean, write_part
+from dlcli.experiment.models.outputs import figures_of, outputs_on
 from dlcli.experiment.outcome import Ending, write_outcome
-from dlcli.experiment.outputs import figures_of, outputs_on
 from dlcli.experiment.summary import Figures, MemberSummary, PopulationSummary, Summary
 from dlcli.layers.combining import MeanOfMembers
 from dlcli.training.network import build_network

@@ -14,12 +14,12 @@ from dlcli.data.matching import notes_of
 from dlcli.data.row_source import ALL
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.environment import versions
-from dlcli.experiment.interface import SPREAD, Interface
-from dlcli.experiment.predicted_rows import PredictedRows, Record
-from dlcli.experiment.prediction_files import check_suffix, prediction_file
-from dlcli.experiment.prediction_stream import answers, match_source, open_rows
-from dlcli.experiment.prediction_tally import Tally
-from dlcli.experiment.predictor import open_predictor
+from dlcli.experiment.models.interface import SPREAD, Interface
+from dlcli.experiment.prediction.files import check_suffix, prediction_file
+from dlcli.experiment.prediction.predictor import open_predictor
+from dlcli.experiment.prediction.rows import PredictedRows, Record
+from dlcli.experiment.prediction.stream import answers, match_source, open_rows
+from dlcli.experiment.prediction.tally import Tally
 from dlcli.experiment.run_directory import RUNS
 from dlcli.plugins import Plugins, load_plugins
 

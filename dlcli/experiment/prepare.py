@@ -17,7 +17,7 @@ from dlcli.data.mapping import FieldMapping
 from dlcli.data.read import read_dataset
 from dlcli.errors import DataError, Problem, RecipeError
 from dlcli.experiment.members import Plan, plan_members
-from dlcli.experiment.model import ModelDescription, describe
+from dlcli.experiment.models.model import ModelDescription, describe
 from dlcli.experiment.settle import direction, settle
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.read import read_toml

@@ -13,7 +13,7 @@ from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.fold_file import write_folds
-from dlcli.experiment.model_file import packages
+from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import Prepared, placed, prepare
 from dlcli.experiment.resume import reopen
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run

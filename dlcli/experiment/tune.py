@@ -14,11 +14,11 @@ from dlcli.experiment.environment import now
 from dlcli.experiment.interruption import Interruption
 from dlcli.experiment.run_directory import RUNS, RunDirectory, owner
 from dlcli.experiment.train import DEFAULT_FOLDS
-from dlcli.experiment.tune_close import close_search
-from dlcli.experiment.tune_final import tidy
-from dlcli.experiment.tune_run import Tuning, check_same, checked_section, open_run, ready, update_run
-from dlcli.experiment.tune_shown import TuneWatch
-from dlcli.experiment.tune_trials import TrialRunner
+from dlcli.experiment.tuning.close import close_search
+from dlcli.experiment.tuning.final import tidy
+from dlcli.experiment.tuning.run import Tuning, check_same, checked_section, open_run, ready, update_run
+from dlcli.experiment.tuning.shown import TuneWatch
+from dlcli.experiment.tuning.trials import TrialRunner
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override

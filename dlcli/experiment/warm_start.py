@@ -10,9 +10,9 @@ from dlcli.contracts.member import Member
 from dlcli.contracts.selector import select_parameters
 from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
-from dlcli.experiment.combination import CombinedModel
-from dlcli.experiment.model import Model
-from dlcli.experiment.model_folder import read_model
+from dlcli.experiment.models.combination import CombinedModel
+from dlcli.experiment.models.model import Model
+from dlcli.experiment.models.model_folder import read_model
 from dlcli.experiment.prepare import Prepared
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.plugins import Plugins

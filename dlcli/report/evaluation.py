@@ -12,9 +12,9 @@ from dlcli.report.layout import as_it_is, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.evaluate import Evaluation
-    from dlcli.experiment.evaluate_bootstrap import Bootstrap
-    from dlcli.experiment.evaluate_tables import CalibrationTable, ClassFigures, Confusion, TargetFigures
-    from dlcli.experiment.evaluate_worst import Value, WorstRow
+    from dlcli.experiment.evaluation.bootstrap import Bootstrap
+    from dlcli.experiment.evaluation.tables import CalibrationTable, ClassFigures, Confusion, TargetFigures
+    from dlcli.experiment.evaluation.worst_rows import Value, WorstRow
 
 
 SPREAD = {
@@ -22,7 +22,7 @@ SPREAD = {
     "entropy": ("entropy", "of their mean answer, in nats: all uncertainty"),
     "mutual_information": ("mutual information", "in nats: the part that comes from their disagreement"),
 }
-"""How the figures of `dlcli.experiment.spread` are called, and what they are."""
+"""How the figures of `dlcli.experiment.models.spread` are called, and what they are."""
 MATRIX, LISTED, PAIRS = 12, 20, 10
 """Up to so many classes there is a confusion matrix; so many classes are listed, and else the worst; pairs are told."""
 

@@ -10,7 +10,7 @@ from dlcli.report.figures import count_of, number
 from dlcli.report.layout import folded, line, plain_table
 
 if TYPE_CHECKING:
-    from dlcli.experiment.evaluate_compare import RunComparison
+    from dlcli.experiment.evaluation.compare import RunComparison
 
 METHODS = {"exact": "all signs", "random signs": "10,000 random signs", "normal": "normal distribution"}
 

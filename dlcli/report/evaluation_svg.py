@@ -11,7 +11,7 @@ from dlcli.report.tune_marks import drawable
 
 if TYPE_CHECKING:
     from dlcli.experiment.evaluate import Evaluation
-    from dlcli.experiment.evaluate_tables import CalibrationTable, Confusion, TargetFigures
+    from dlcli.experiment.evaluation.tables import CalibrationTable, Confusion, TargetFigures
 
 LEFT, TOP, SIZE, GAP, EDGES = 84.0, 96.0, 380.0, 150.0, 24.0
 """Of the plots: where the first begins, their size, what is between two, and what is left free at the sides."""

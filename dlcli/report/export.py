@@ -10,8 +10,8 @@ from dlcli.report.layout import as_it_is, folded, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.export import Export
-    from dlcli.experiment.export_check import Accuracy
-    from dlcli.experiment.latency import Speed
+    from dlcli.experiment.exporting.check import Accuracy
+    from dlcli.experiment.exporting.latency import Speed
 
 LISTED = 10
 """How many classes are named."""

@@ -22,7 +22,7 @@ from ensemble_rival import plain_loop, recipe, rival, split
 from interleaved import median_interval
 
 import dlcli
-from dlcli.experiment import ensemble_conductor
+from dlcli.experiment.ensembling import conductor as ensemble_conductor
 from dlcli.plugins import load_plugins
 
 STRATEGIES = {

@@ -19,7 +19,7 @@ import torch
 from interleaved import ratios, show
 
 import dlcli
-from dlcli.experiment.prediction_stream import BATCH_SIZE, BLOCK_BYTES
+from dlcli.experiment.prediction.stream import BATCH_SIZE, BLOCK_BYTES
 from dlcli.experiment.train import train
 from dlcli.plugins import load_plugins
 

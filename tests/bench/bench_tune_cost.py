@@ -25,9 +25,9 @@ from interleaved import ratios, show
 from torch import Tensor, nn
 
 from dlcli.experiment.tune import tune
-from dlcli.experiment.tune_problem import Rows
-from dlcli.experiment.tune_run import Tuning, open_run, ready
-from dlcli.experiment.tune_trials import TrialRunner
+from dlcli.experiment.tuning.problem import Rows
+from dlcli.experiment.tuning.run import Tuning, open_run, ready
+from dlcli.experiment.tuning.trials import TrialRunner
 from dlcli.plugins import load_plugins
 from dlcli.search.narrowing import narrow
 from dlcli.search.state import SearchState

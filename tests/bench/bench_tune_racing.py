@@ -16,7 +16,7 @@ import torch
 from bench_tune_cost import FOLDS, TRIALS, recipe, search
 from interleaved import show
 
-from dlcli.experiment.tune_run import ready
+from dlcli.experiment.tuning.run import ready
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.search.state import SearchState
 

@@ -12,7 +12,7 @@ from mutations import changed_description, changed_tensors, changed_text, seeded
 
 from dlcli import ensemble, evaluate, train
 from dlcli.errors import DataError, DlcliError, PluginError
-from dlcli.experiment.model_folder import read_model
+from dlcli.experiment.models.model_folder import read_model
 from dlcli.experiment.row_file import RunRows, read_rows, write_rows
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.plugins import load_plugins

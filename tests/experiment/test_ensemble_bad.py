@@ -11,8 +11,8 @@ from ensembles import DIGITS, binary_file, bits_of, facts_of, network, regressio
 from safetensors.torch import load_file, save_file
 
 from dlcli.errors import DataError, PluginError, RecipeError, TrainingError, UsageError
-from dlcli.experiment import ensemble_conductor
 from dlcli.experiment.ensemble import ensemble
+from dlcli.experiment.ensembling import conductor as ensemble_conductor
 from dlcli.experiment.evaluate import evaluate
 from dlcli.experiment.load import load
 from dlcli.experiment.train import train

@@ -17,9 +17,9 @@ import torch
 from ensembles import network
 
 from dlcli.builtin.ensembles import bagging, stacking
-from dlcli.experiment import ensemble_close
 from dlcli.experiment.ensemble import ensemble
-from dlcli.experiment.ensemble_members import MemberRoom
+from dlcli.experiment.ensembling import close as ensemble_close
+from dlcli.experiment.ensembling.members import MemberRoom
 from dlcli.experiment.train import train
 
 RELABELINGS = 100

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, r2_score
 from dlcli.errors import StorageError, UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.evaluate import evaluate
-from dlcli.experiment.evaluate_files import write_evaluation
+from dlcli.experiment.evaluation.files import write_evaluation
 from dlcli.experiment.load import load
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.train import train

@@ -235,7 +235,7 @@ def test_eight_bits_cost_what_is_told_and_no_more_than_allowed(run):
 
 
 def test_a_drop_beyond_what_is_allowed_is_refused(run, monkeypatch):
-    from dlcli.experiment import export_check
+    from dlcli.experiment.exporting import check as export_check
 
     figures = iter([0.9, 0.88])
     monkeypatch.setattr(export_check, "accuracy_of", lambda *_: next(figures))
@@ -297,7 +297,7 @@ def test_without_the_extra_the_line_that_installs_it_is_told(run, monkeypatch):
 
 
 def test_a_bench_shows_source_and_formats_side_by_side(run, monkeypatch):
-    from dlcli.experiment import latency
+    from dlcli.experiment.exporting import latency
 
     monkeypatch.setattr(latency, "ROUNDS", 2)
     speeds = dlcli.export(run, bench=True).speeds

@@ -22,7 +22,7 @@ from dlcli.errors import UsageError
 from dlcli.experiment.load import load
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.tune import show_space, tune
-from dlcli.experiment.tune_run import update_run
+from dlcli.experiment.tuning.run import update_run
 from dlcli.recipe.load import load_recipe
 from dlcli.search.search_file import SearchFile
 
@@ -188,8 +188,8 @@ def test_the_same_command_again_trains_nothing(folder, tunable, plugins, monkeyp
     def nothing(*args, **kwargs):
         raise AssertionError("something is trained")
 
-    monkeypatch.setattr("dlcli.experiment.tune_trials.fit", nothing)
-    monkeypatch.setattr("dlcli.experiment.tune_final.fit", nothing)
+    monkeypatch.setattr("dlcli.experiment.tuning.trials.fit", nothing)
+    monkeypatch.setattr("dlcli.experiment.tuning.final.fit", nothing)
     again = tune(recipe, plugins=plugins)
     whatever = {"notes": [], "seconds": 0}
     assert {**again.as_json(), **whatever} == {**first.as_json(), **whatever}

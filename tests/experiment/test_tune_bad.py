@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 from dlcli.errors import DataError, RecipeError, StorageError, TrainingError, UsageError
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.tune import join, show_space, tune
-from dlcli.experiment.tune_trials import TrialRunner
+from dlcli.experiment.tuning.trials import TrialRunner
 
 LR = "train.optimizer.lr"
 SPACE = {LR: {"log_uniform": [1e-3, 1e-1]}}
@@ -114,7 +114,7 @@ def test_more_folds_than_groups(folder, tunable, plugins, iris):
 
 
 def test_no_validation_rows(folder, tunable, plugins, monkeypatch):
-    from dlcli.experiment import tune_run
+    from dlcli.experiment.tuning import run as tune_run
 
     read_data = tune_run.read_data
 
@@ -162,7 +162,7 @@ def test_values_that_do_not_go_together_fail_their_trial_alone(folder, tunable, 
 
 
 def test_when_memory_runs_out_trials_are_tried_alone(folder, tunable, plugins, monkeypatch):
-    from dlcli.experiment import tune_trials
+    from dlcli.experiment.tuning import trials as tune_trials
 
     fit = tune_trials.fit
 

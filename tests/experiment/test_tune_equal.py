@@ -9,7 +9,7 @@ from searches import facts
 from dlcli.experiment.fold_file import read_folds
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.experiment.tune import tune
-from dlcli.experiment.tune_trials import TrialRunner
+from dlcli.experiment.tuning.trials import TrialRunner
 
 SPACE = {
     "train.optimizer.lr": {"log_uniform": [1e-3, 1e-1]},

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from dlcli.experiment.evaluate import Evaluation
-from dlcli.experiment.evaluate_bootstrap import Bootstrap, Interval
-from dlcli.experiment.evaluate_compare import LossTest, McNemar, RunComparison
-from dlcli.experiment.evaluate_tables import (
+from dlcli.experiment.evaluation.bootstrap import Bootstrap, Interval
+from dlcli.experiment.evaluation.compare import LossTest, McNemar, RunComparison
+from dlcli.experiment.evaluation.tables import (
     CalibrationBin,
     CalibrationTable,
     ClassFigures,
     Confusion,
     TargetFigures,
 )
-from dlcli.experiment.evaluate_worst import WorstRow
+from dlcli.experiment.evaluation.worst_rows import WorstRow
 from dlcli.report.evaluation import evaluation_view
 from dlcli.report.evaluation_comparison import comparison_view, p_text
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dlcli.experiment.evaluate import Evaluation
-from dlcli.experiment.evaluate_tables import CalibrationBin, CalibrationTable, Confusion, TargetFigures
+from dlcli.experiment.evaluation.tables import CalibrationBin, CalibrationTable, Confusion, TargetFigures
 from dlcli.report.evaluation_svg import BLUE, ORANGE, evaluation_svg
 
 SVG = "{http://www.w3.org/2000/svg}"

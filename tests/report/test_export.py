@@ -4,10 +4,10 @@ from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.experiment.address import Address
 from dlcli.experiment.export import Export
-from dlcli.experiment.export_check import Accuracy
-from dlcli.experiment.interface import Interface
-from dlcli.experiment.latency import Speed
-from dlcli.experiment.parity import Case, Difference, Parity
+from dlcli.experiment.exporting.check import Accuracy
+from dlcli.experiment.exporting.latency import Speed
+from dlcli.experiment.exporting.parity import Case, Difference, Parity
+from dlcli.experiment.models.interface import Interface
 from dlcli.experiment.run_directory import RunDirectory
 from dlcli.report.export import export_view
 

@@ -3,7 +3,7 @@
 import torch
 
 from dlcli.contracts.task import Task
-from dlcli.experiment.evaluate_answers import Answers
+from dlcli.experiment.evaluation.answers import Answers
 
 
 def made(task, output, target, *, weight=None, losses=None, unit=None, row=None, position=None):

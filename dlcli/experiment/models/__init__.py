@@ -1,0 +1,1 @@
+"""Models of runs: what they are, how they lie in files, and how they answer."""

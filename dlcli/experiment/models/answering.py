@@ -1,0 +1,77 @@
+"""A model as others run it: raw fields in, named answers out."""
+
+from torch import Tensor, nn
+
+from dlcli.contracts.task import Task, probabilities
+from dlcli.experiment.models.batched_model import divided
+from dlcli.experiment.models.combination import CombinedModel
+from dlcli.experiment.models.interface import LOGITS, PREDICTION, PROBABILITIES, SPREAD, Interface
+from dlcli.experiment.models.model_folder import AnyModel
+
+
+def interface_of(model: AnyModel) -> Interface:
+    """Return what a model takes, and what `Answering` makes of it."""
+    description = model.description
+    speakers = isinstance(model, CombinedModel) and len(model.speakers) > 1
+    outputs = (LOGITS, PROBABILITIES) if model.task.classifies else (PREDICTION,)
+    return Interface(
+        fields=description.fields,
+        target=description.target,
+        task=model.task,
+        per_position=description.io.per_position,
+        classes=model.classes,
+        outputs=(*outputs, SPREAD) if speakers else outputs,
+    )
+
+
+def spread_of_rows(outputs: Tensor, task: Task) -> Tensor:
+    """Return how far members differ on each row: √(mean_m (p_m − p̄)²) of their probabilities, or of their targets.
+
+    Args:
+        outputs: Members' outputs (M, B, …, O).
+        task: How outputs are read.
+
+    Returns:
+        Standard deviations (B, …, O), in the unit of probabilities or of the targets.
+    """
+    return probabilities(outputs, task).std(dim=0, correction=0)
+
+
+class Answering(nn.Module):
+    """A model with its answers beside its outputs; in eval mode.
+
+    Args:
+        model: A run's model.
+
+    Shape:
+        Raw fields (B, …), in the order of the interface's `fields`, in; out come its `outputs` (B, …, O): logits and
+        probabilities, one sigmoid column for binary, or the prediction in the target's units; of several members that
+        answer by themselves also their spread.
+    """
+
+    def __init__(self, model: AnyModel) -> None:
+        super().__init__()
+        self.model = model
+        self.interface = interface_of(model)
+        self.eval()
+
+    def forward(self, *fields: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of the interface."""
+        inputs, extra = divided(self.model.description, fields)
+        if isinstance(self.model, CombinedModel):
+            return self.answers(*self.model.combined_and_speaking(*inputs, **extra))
+        return self.answers(self.model(*inputs, **extra), None)
+
+    def answers(self, outputs: Tensor, speaking: Tensor | None) -> tuple[Tensor, ...]:
+        """Return outputs with what they say.
+
+        Args:
+            outputs: The model's outputs (B, …, O).
+            speaking: The outputs of members that answer by themselves (M, B, …, O); None where there are no two.
+
+        Returns:
+            As `forward`.
+        """
+        task = self.interface.task
+        said = (outputs, probabilities(outputs, task)) if task.classifies else (outputs,)
+        return said if speaking is None else (*said, spread_of_rows(speaking, task))

@@ -1,0 +1,1 @@
+"""Answers of a run or an artefact about the rows of any file, streamed."""

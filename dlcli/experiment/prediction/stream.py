@@ -1,0 +1,190 @@
+"""Answers about the rows of a file, as a stream: read, converted, computed, one block after another."""
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlcli.contracts.field import Field
+from dlcli.contracts.importer import Importer
+from dlcli.data.conversion import converted
+from dlcli.data.finding import Finding, refuse
+from dlcli.data.hdf5_rows import Hdf5Rows
+from dlcli.data.matching import Match, match_part
+from dlcli.data.row_source import Block, ImportedRows, RowSource
+from dlcli.errors import DataError, DlcliError, UsageError
+from dlcli.experiment.models.interface import Interface
+from dlcli.experiment.prediction.files import HDF5
+from dlcli.experiment.prediction.predictor import Predictor, UnansweredError, those_that_load
+from dlcli.experiment.prediction.rows import PredictedRows, predicted_rows
+from dlcli.plugins import Plugins
+
+BATCH_SIZE, BATCH_BYTES = 1024, 32 * 2**20
+"""Computed at once at most, where nobody says how many rows."""
+BLOCK_BYTES = 8 * 2**20
+"""Read at once, and answers written at once, about."""
+BLOCK_ROWS = 2**16
+"""Read at once at most, whatever a row's size: about answers Python objects are made."""
+
+
+def open_rows(path: Path, predictor: Predictor, plugins: Plugins) -> RowSource:
+    """Open a file to be read by blocks.
+
+    Args:
+        path: HDF5, or what an installed importer reads.
+        predictor: Whose fields are wanted.
+        plugins: Where importers are.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        UsageError: Several importers read such files.
+        DataError: It is missing, damaged or of a format that nothing reads.
+    """
+    suffix = path.suffix.lower()
+    registry = plugins.registry
+    importers, broken = those_that_load(registry, Importer, "suffixes")
+    found = [importer for importer in importers if suffix in importer.suffixes]
+    if len(found) > 1:
+        providers = ", ".join(registry.label(importer) for importer in found)
+        raise UsageError(f"{len(found)} importers read {suffix} ({providers}); uninstall all but one")
+    if found:
+        return ImportedRows(found[0], path)
+    try:
+        return Hdf5Rows(path, [field.name for field in predictor.interface.fields], predictor.mappings)
+    except DataError as error:
+        if suffix in HDF5 or not path.is_file():
+            raise
+        if broken:
+            raise broken from None
+        known = ", ".join(sorted({*HDF5, *(suffix for importer in importers for suffix in importer.suffixes)}))
+        raise DataError(f"{error}. Files that can be read end with {known}") from None
+
+
+def match_source(fields: Sequence[Field], source: RowSource, split: str) -> dict[str, dict[str, Match]]:
+    """Find what feeds each field of a model.
+
+    Args:
+        fields: What the model takes.
+        source: The file.
+        split: The split, or all.
+
+    Returns:
+        By name of the part, by name of the field.
+
+    Raises:
+        DataError: Something does not fit; everything is told at once.
+        UsageError: There is no such split.
+    """
+    findings: list[Finding] = []
+    found = {part.split: match_part(fields, part, findings) for part in source.chosen(split)}
+    refuse(source.path, findings)
+    return found
+
+
+def answers(
+    predictor: Predictor, source: RowSource, matches: Mapping[str, dict[str, Match]], split: str, batch_size: int | None
+) -> Generator[PredictedRows, None, None]:
+    """Ask about the rows of a file.
+
+    Args:
+        predictor: Who is asked.
+        source: The file.
+        matches: What `match_source` said.
+        split: The split, or all.
+        batch_size: How many rows are computed at once; None for `BATCH_SIZE`, or fewer where rows are large.
+
+    Yields:
+        PredictedRows: Answers, in the order of the file.
+
+    Raises:
+        DataError: The file is damaged, a value does not fit the model, or an answer is no number.
+    """
+    names = [field.name for field in predictor.interface.fields]
+    for part in source.chosen(split):
+        found = matches[part.split]
+        row_bytes = max(1, sum(4 * math.prod(match.source.shape) for match in found.values()))
+        batch = batch_size or max(1, min(BATCH_SIZE, BATCH_BYTES // row_bytes))
+        size = max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) // batch) * batch  # whole batches
+        with closing(source.blocks(part, split, names, size)) as blocks:
+            for block in blocks:
+                yield from _of_block(predictor, found, block, batch, source.path)
+
+
+def _of_block(
+    predictor: Predictor, matches: Mapping[str, Match], block: Block, batch_size: int, path: Path
+) -> Iterator[PredictedRows]:
+    interface = predictor.interface
+    try:
+        tensors = _tensors(matches, block)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    valid = _valid(interface, tensors)
+    pending: list[Mapping[str, Tensor]] = []
+    first = stop = held = 0
+    for begin in range(0, len(block.rows), batch_size):
+        stop = min(begin + batch_size, len(block.rows))
+        batch = {name: tensor[begin:stop] for name, tensor in tensors.items()}
+        pending.append(_computed(predictor, matches, batch, path))
+        held += sum(tensor.nbytes for tensor in pending[-1].values())
+        if held >= BLOCK_BYTES or stop == len(block.rows):
+            here = slice(first, stop)
+            outputs = {name: torch.cat([found[name] for found in pending]) for name in pending[0]}
+            splits = None if block.splits is None else block.splits[here]
+            counted = None if valid is None else valid[here]
+            yield predicted_rows(interface, outputs, block.rows[here], splits, counted)
+            pending, first, held = [], stop, 0
+
+
+def _tensors(matches: Mapping[str, Match], block: Block) -> dict[str, Tensor]:
+    steps = {name: match.source.shape[0] for name, match in matches.items() if match.source.shape}
+    return {
+        name: converted(match, block.arrays[name], block.rows, steps.get(match.field.of or ""))
+        for name, match in matches.items()
+    }
+
+
+def _computed(
+    predictor: Predictor, matches: Mapping[str, Match], batch: Mapping[str, Tensor], path: Path
+) -> Mapping[str, Tensor]:
+    other = [match for match in matches.values() if match.other_steps]
+    unlisted = [match for match in matches.values() if match.field.kind == "tokens" and not match.field.classes]
+    try:
+        return predictor(batch)
+    except Exception as error:
+        if isinstance(error, DlcliError) and not isinstance(error, UnansweredError):
+            raise
+        # Whether a network can take them only it can tell, each in its own way.
+        if other:
+            match = other[0]
+            raise DataError(
+                f"{path}: {match.source.where} has {match.source.shape[0]} steps a row, and the model, trained on "
+                f"{match.field.shape[0]}, cannot take them ({error}); pad or cut them to {match.field.shape[0]}"
+            ) from error
+        if unlisted and isinstance(error, IndexError):
+            match = unlisted[0]
+            most = int(batch[match.field.name].max())
+            raise DataError(
+                f"{path}: {match.source.where} holds {most}, which the model does not know ({error}); it was trained "
+                "on smaller indices"
+            ) from error
+        raise
+
+
+def _valid(interface: Interface, tensors: Mapping[str, Tensor]) -> np.ndarray | None:
+    """Return which positions of rows are no padding, where there is an answer for each."""
+    if not interface.per_position:
+        return None
+    mask = next((field for field in interface.fields if field.role == "mask"), None)
+    if mask is not None:
+        return tensors[mask.name].numpy().astype(bool)
+    length = next((field for field in interface.fields if field.role == "length"), None)
+    if length is None:
+        return None
+    steps = tensors[length.of or interface.fields[0].name].shape[1]
+    return np.arange(steps) < tensors[length.name].numpy()[:, None]

@@ -1,0 +1,1 @@
+"""A search over recipes: its trials, its close and its final model."""
