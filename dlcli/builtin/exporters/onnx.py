@@ -39,7 +39,7 @@ class Session(Artefact):
         options = SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = torch.get_num_threads()
-        self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         super().__init__(self._session.get_modelmeta().custom_metadata_map)
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self._outputs = [entry.name for entry in self._session.get_outputs()]
