@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,28 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync(path.parent)
+
+
+def fill_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Put files into a folder, each whole or not at all; whatever else is in it stays.
+
+    Args:
+        path: The folder; made where it is not there.
+        fill: Writes the files into the temporary folder that it is given.
+    """
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=path))
+        try:
+            temporary.chmod(path.stat().st_mode & 0o777)
+            fill(temporary)
+            for file in sorted(temporary.iterdir()):
+                file.chmod(path.stat().st_mode & 0o666)
+                sync(file)
+                os.replace(file, path / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync(path)
 
 
 def remove_folder(path: Path) -> None:

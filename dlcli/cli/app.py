@@ -86,6 +86,7 @@ def run(arguments: Sequence[str]) -> int:
         tell_error(error, as_json=as_json, debug=debug)
         return error.exit_code
     except KeyboardInterrupt:
+        warn("interrupted")
         return Interrupted.exit_code
     except OSError as error:
         if error.filename is not None:

@@ -41,9 +41,13 @@ def export(
         typer.Option(metavar="ROWS", help="With --quantize: fix the scales of activations by so many training rows."),
     ] = None,
     max_drop: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="With --quantize: accuracy (regression: R²) that may be lost on val rows."),
-    ] = 0.01,
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="With --quantize: accuracy (regression: R²) that may be lost on val rows.",
+            show_default="0.01",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the format; may be repeated."),

@@ -110,6 +110,8 @@ def _type_problem(field: Field, source: SourceField) -> str | None:
             f"it holds {source.dtype}; allowed are integers, floats and, where the model has categories, texts; store "
             "numbers, or texts as strings"
         )
+    if field.kind == "image" and source.dtype == "bool" and field.dtype == "uint8":
+        return "it holds bool, but the model was trained on uint8 images: true would be read as 1 of 255; store uint8"
     if field.kind == "image" and source.dtype.startswith("float") is not field.dtype.startswith("float"):
         scale = "floats from 0 to 1 would be read as black" if field.dtype == "uint8" else "the scale may be another"
         return (

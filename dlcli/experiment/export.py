@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dlcli import atomic
+from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.exporter import Exporter
-from dlcli.errors import UsageError
+from dlcli.data.fingerprint import fingerprint
+from dlcli.errors import DataError, UsageError
 from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.exporting.check import Accuracy, CheckedArtefact, Source
 from dlcli.experiment.exporting.exportable import cannot_export, exportable_of
@@ -22,6 +24,7 @@ from dlcli.experiment.run_directory import RUNS
 from dlcli.layers.program import CannotExportError
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
+from dlcli.recipe.model import Recipe
 
 MAX_DROP = 0.01
 """How much accuracy an artefact that is not exact may lose: one point."""
@@ -85,7 +88,7 @@ def export(
     format: str | Exporter = "pt2",
     parameters: Mapping[str, Any] | None = None,
     output: str | Path | None = None,
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
     bench: bool = False,
     data: str | Path | None = None,
     runs: str | Path = RUNS,
@@ -102,7 +105,7 @@ def export(
         parameters: Of an exporter that is named, those that are not to have their default, such as `quantize`.
         output: Where; `exports/` in the run's directory where None. A file that is there is replaced.
         max_drop: How much accuracy (regression: R²) an artefact that is not exact, such as a quantized one, may lose on
-            the validation part, ≥ 0.
+            the validation part, ≥ 0; 0.01 where None.
         bench: Whether to measure how fast source and artefact are, beside pt2 and onnx.
         data: Where the run's data is now, if it has moved; it must be the same data.
         runs: Folder of all runs.
@@ -119,25 +122,25 @@ def export(
     """
     plugins = plugins or load_plugins()
     exporter = format if isinstance(format, Exporter) else choose_exporter(format, parameters or {}, plugins)
-    if not max_drop >= 0:
-        raise UsageError(f"--max-drop takes a number from 0 on, such as 0.01 for one point; got {max_drop}")
+    _check_drop(max_drop, exporter)
     address = find_address(run, Path(runs))
     model = read_model(address.trained_model(), plugins)
     recipe = load_recipe(address.run.recipe, plugins.registry)
     if data is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": str(Path(data).resolve())})})
-    dataset = read_data(recipe)
+    dataset = _data_of(address, recipe)
     rows = export_rows(address, dataset, model.description.fields)
     source = Source(model)
     path = _target(address, exporter, output)
     try:
         exportable = exportable_of(address, model, source.interface, recipe, rows)
-        left = CheckedArtefact(exporter, exportable, source, rows, max_drop)
+        left = CheckedArtefact(exporter, exportable, source, rows, MAX_DROP if max_drop is None else max_drop)
         if exporter.suffix:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic.storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             atomic.write_file(path, left)
         else:
-            atomic.write_folder(path, left)
+            atomic.fill_folder(path, left)
     except CannotExportError as error:
         raise cannot_export(error, model) from error
     assert left.parity is not None
@@ -156,6 +159,31 @@ def export(
     )
 
 
+def _check_drop(max_drop: float | None, exporter: Exporter) -> None:
+    if max_drop is None:
+        return
+    if not max_drop >= 0:
+        raise UsageError(f"--max-drop takes a number from 0 on, such as 0.01 for one point; got {max_drop}")
+    if exporter.exact:
+        raise UsageError(
+            f"--max-drop is for what is not exact, such as --quantize int8; --format {label_of(exporter)} loses nothing"
+        )
+
+
+def _data_of(address: Address, recipe: Recipe) -> Dataset:
+    try:
+        return read_data(recipe)
+    except DataError as error:
+        path = Path(recipe.data.path)
+        if path.is_file() and fingerprint(path) == recipe.data.fingerprint:
+            raise
+        what = "has changed since" if path.is_file() else "is not there any more"
+        raise DataError(
+            f"{path}, which {address} was trained on, {what}; the export is checked on its rows: give the same file "
+            "with --data FILE"
+        ) from error
+
+
 def _target(address: Address, exporter: Exporter, output: str | Path | None) -> Path:
     """Return where the artefact goes, and refuse what would destroy something else."""
     stem, label = address.member or "model", label_of(exporter)
@@ -164,6 +192,8 @@ def _target(address: Address, exporter: Exporter, output: str | Path | None) -> 
     name = (f"{stem}-{label}" if label else stem) + exporter.suffix
     if output is None:
         return address.run.path / "exports" / name
+    if not str(output):
+        raise UsageError("-o is empty; name a file, or leave it out")
     path = Path(output)
     if exporter.suffix:
         if path.is_dir():
@@ -171,7 +201,8 @@ def _target(address: Address, exporter: Exporter, output: str | Path | None) -> 
         if not path.name.endswith(exporter.suffix):
             raise UsageError(f"-o {path}: a file of --format {exporter.name} ends with {exporter.suffix}")
         return path
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "load.py").exists()):
+    # A folder with a model.json is an earlier export, perhaps under version control; all else in it stays.
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "model.json").exists()):
         raise UsageError(
             f"-o {path}: --format {exporter.name} writes a folder, and this holds something else; name a new folder"
         )

@@ -34,7 +34,11 @@ def export_view(export: "Export") -> RenderableType:
         parts.append(folded("", "sequences must have exactly these steps: the network's own code fixes them"))
     parts.append(line("gives", ", ".join(interface.outputs)))
     names = [*interface.columns[:LISTED], *(("…",) if len(interface.columns) > LISTED else ())]
-    parts.append(folded("" if interface.classes else "targets", as_it_is(", ".join(names)).plain))
+    if interface.task == "binary":
+        first, second = (as_it_is(name).plain for name in interface.classes)
+        parts.append(folded("", f"one column, that of {second}; what is missing to 1 is that of {first}"))
+    else:
+        parts.append(folded("" if interface.classes else "targets", as_it_is(", ".join(names)).plain))
     cases = f"{count_of(parity.rows, 'row')} and {count_of(len(parity.cases), 'edge case')}"
     if parity.worst is None:
         parts.append(folded("checked", f"finite on {cases}; its outputs are not those of float32"))
@@ -67,6 +71,6 @@ def _speeds(speeds: Sequence["Speed"]) -> RenderableType:
             f"{number(speed.latency_1)} ms",
             f"{number(speed.latency_64)} ms",
             f"{speed.rows_a_second:,.0f}",
-            "" if speed.bytes is None else byte_size(speed.bytes),
+            byte_size(speed.bytes),
         )
     return table

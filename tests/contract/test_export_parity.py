@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 import dlcli
+from dlcli import Task
 from dlcli.plugins import load_plugins
 from dlcli.testing import tiny_dataset
 from dlcli.testing.tiny import CLASSES
@@ -79,15 +81,15 @@ def test_an_architecture_runs_without_dlcli(architecture, tmp_path, monkeypatch)
     run_elsewhere(*folders)
 
 
-def ensemble(strategy, architecture, path):
+def ensemble(strategy, architecture, path, **more):
     """Make an ensemble of at least two networks, of whatever the strategy takes."""
     takes = REGISTRY.find("ensemble", strategy).load().takes
-    table = recipe(path, architecture, ensemble={"strategy": strategy, "members": 3})
+    table = recipe(path, architecture, ensemble={"strategy": strategy, "members": 3}, **more)
     if takes != "given":
         if REGISTRY.find("ensemble", strategy).load().counts is None:
             del table["ensemble"]["members"]
         return dlcli.ensemble(table).run
-    runs = [dlcli.train(recipe(path, architecture, seed=seed)).run for seed in range(2)]
+    runs = [dlcli.train(recipe(path, architecture, seed=seed, **more)).run for seed in range(2)]
     if strategy == "distill":  # it learns from one model
         runs = [dlcli.ensemble(*runs, strategy="voting").run]
     return dlcli.ensemble(*runs, strategy=strategy).run
@@ -101,4 +103,19 @@ def test_an_ensemble_runs_without_dlcli(strategy, tmp_path, monkeypatch):
     for architecture in TWO:
         folders.append(tmp_path / architecture)
         lay_out(ensemble(strategy, architecture, path), folders[-1])
+    for task in sorted(REGISTRY.find("ensemble", strategy).load().tasks & {Task.BINARY, Task.REGRESSION}):
+        path = tiny_dataset(tmp_path / f"{task}.h5", "features", task, rows=80)
+        if task is Task.REGRESSION:
+            keep_one_target(path)  # some strategies take no more
+        folders.append(tmp_path / task)
+        lay_out(ensemble(strategy, "mlp", path, name=task), folders[-1])
     run_elsewhere(*folders)
+
+
+def keep_one_target(path):
+    with h5py.File(path, "r+") as file:
+        for split in file:
+            values, marks = file[split]["y"][:, :1], dict(file[split]["y"].attrs)
+            del file[split]["y"]
+            file[split]["y"] = values
+            file[split]["y"].attrs.update({**marks, "names": list(marks["names"][:1])})

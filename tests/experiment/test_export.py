@@ -12,7 +12,7 @@ import torch
 
 import dlcli
 from dlcli import Artefact, Exporter
-from dlcli.errors import DataError, ExportError, PluginError, UsageError
+from dlcli.errors import DataError, ExportError, PluginError, StorageError, UsageError
 from dlcli.testing import isolated_plugins, tiny_dataset
 
 
@@ -263,8 +263,10 @@ def test_a_drop_beyond_what_is_allowed_is_refused(run, monkeypatch):
         ({"format": "onnx", "parameters": {"calibration_rows": -1}}, UsageError, "calibration_rows is -1"),
         ({"output": "model.onnx"}, UsageError, "a file of --format pt2 ends with .pt2"),
         ({"max_drop": -1.0}, UsageError, "--max-drop takes a number from 0 on"),
+        ({"max_drop": 0.5}, UsageError, "--max-drop is for what is not exact, .* --format pt2 loses nothing"),
+        ({"output": ""}, UsageError, "-o is empty"),
         ({"max_drop": float("nan")}, UsageError, "--max-drop takes a number from 0 on"),
-        ({"data": "gone.h5"}, DataError, "there is no file .*gone.h5"),
+        ({"data": "gone.h5"}, DataError, r"gone\.h5, which .* was trained on, is not there any more; .*--data FILE"),
         ({"format": "safetensors", "output": "."}, UsageError, "writes a folder, and this holds something else"),
     ],
 )
@@ -280,13 +282,32 @@ def test_a_folder_takes_the_file_under_its_usual_name(run, tmp_path):
     assert dlcli.export(run, output="new/deep/net.pt2").path.exists()
 
 
+def test_a_hub_folder_keeps_what_else_is_in_it(run, tmp_path, monkeypatch):
+    run = run.resolve()
+    dlcli.export(run, format="safetensors", output="hub")
+    (tmp_path / "hub/.git").mkdir()
+    (tmp_path / "hub/.git/HEAD").write_text("main")
+    (tmp_path / "hub/load.py").unlink()
+    monkeypatch.chdir(tmp_path / "hub")
+    dlcli.export(run, format="safetensors", output=".")
+    there = {path.name for path in (tmp_path / "hub").iterdir()}
+    assert there == {".git", "README.md", "load.py", "model.json", "model.safetensors"}
+    assert (tmp_path / "hub/.git/HEAD").read_text() == "main"
+
+
+def test_a_place_that_cannot_be_written_is_told(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write file/model\.pt2: File exists"):
+        dlcli.export(run, output="file/model.pt2")
+
+
 def test_data_that_moved_is_given_and_must_be_the_same(run, tmp_path):
     (tmp_path / "tiny.h5").rename(tmp_path / "moved.h5")
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="is not there any more; .* give the same file with --data FILE"):
         dlcli.export(run)
     assert dlcli.export(run, data="moved.h5").path.exists()
     other = tiny_dataset(tmp_path / "other.h5", seed=1)
-    with pytest.raises(DataError, match="is not the file that this recipe was resolved with"):
+    with pytest.raises(DataError, match="has changed since; .* --data FILE"):
         dlcli.export(run, data=other)
 
 
@@ -303,7 +324,7 @@ def test_a_bench_shows_source_and_formats_side_by_side(run, monkeypatch):
     speeds = dlcli.export(run, bench=True).speeds
     assert [speed.name for speed in speeds] == ["source", "onnx", "pt2"]
     assert all(speed.latency_1 > 0 and speed.rows_a_second > 0 for speed in speeds)
-    assert [speed.bytes is None for speed in speeds] == [True, False, False]
+    assert speeds[0].bytes == (run / "model/model.safetensors").stat().st_size
 
 
 def test_a_program_needs_no_dlcli(run, tmp_path):

@@ -56,9 +56,9 @@ def test_what_eight_bits_cost(text):
 
 
 def test_speeds_side_by_side(text):
-    speeds = (Speed("source", 0.2, 0.4, 80_000.0, None, 1), Speed("onnx", 0.03, 0.1, 200_000.0, 118_000, 1))
+    speeds = (Speed("source", 0.2, 0.4, 80_000.0, 109_000, 1), Speed("onnx", 0.03, 0.1, 200_000.0, 118_000, 1))
     assert shown(text, export(speeds=speeds))[-3:] == [
         "1 thread      1 row    64 rows  rows a second    size",
-        "source    0.2000 ms  0.4000 ms         80,000",
+        "source    0.2000 ms  0.4000 ms         80,000  109 kB",
         "onnx      0.0300 ms  0.1000 ms        200,000  118 kB",
     ]

@@ -14,6 +14,8 @@ from dlcli.builtin.ensembles.members import DEFAULT_MEMBERS, need_whole_rows, sp
 
 LEAST_WEIGHT = 2.0**-52
 """A row's share of the weight never falls below this, so that a weight can grow again (scikit-learn's rule)."""
+LEAST_SHARE = 1e-7
+"""Shares are kept this far from 0 and 1, so that no output is infinite."""
 
 
 class AdaBoost(Ensemble):
@@ -170,8 +172,20 @@ class WeightedVote(nn.Module):
         """Return the combined outputs."""
         binary = self.task is Task.BINARY
         said = (outputs > 0) if binary else nn.functional.one_hot(outputs.argmax(dim=-1), outputs.shape[-1])
-        shares = torch.tensordot(self.weights, said.double(), dims=([0], [0]))
-        return outputs_from(shares, self.task).to(outputs.dtype)
+        shares = self._share(said)
+        if not binary:
+            return outputs_from(shares, self.task).to(outputs.dtype)
+        # From both sides, since 1 minus a share near 1 has no digits left in float32, in which others may compute.
+        odds: Tensor = _log(shares) - _log(self._share(~said))
+        return odds.to(outputs.dtype)
+
+    def _share(self, said: Tensor) -> Tensor:
+        share: Tensor = torch.tensordot(self.weights, said.double(), dims=([0], [0]))
+        return share
+
+
+def _log(share: Tensor) -> Tensor:
+    return share.clamp(LEAST_SHARE, 1 - LEAST_SHARE).log()
 
 
 class WeightedMedian(nn.Module):
@@ -191,7 +205,7 @@ class WeightedMedian(nn.Module):
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Return the combined outputs."""
-        sorted_outputs, order = outputs.sort(dim=0, stable=True)
+        sorted_outputs, order = outputs.topk(len(outputs), dim=0, largest=False)  # a sort that ONNX knows
         reached = self.weights[order].cumsum(dim=0)
         first = (reached >= 0.5 * reached[-1]).long().argmax(dim=0, keepdim=True)
         return sorted_outputs.gather(0, first).squeeze(0)

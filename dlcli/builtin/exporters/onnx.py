@@ -1,14 +1,15 @@
 """The exporter `onnx`."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from dlcli import (
@@ -22,6 +23,9 @@ from dlcli import (
     without_torch_warnings,
 )
 
+LARGEST_SHAPE = 2**28
+"""Numbers in a tensor whose shape a model fixes; larger ones are refused before they are made."""
+_ENDLESS, _MOST_DIMENSIONS, _NO_SIZE = {"Loop", "Scan", "SequenceMap"}, 8, 2**62
 LARGEST = 2**31 - 2**20
 """Bytes of weights that one file can hold, as protobuf limits it."""
 
@@ -77,6 +81,12 @@ class ONNX(Exporter):
 
     quantize: Literal["int8"] | None = Field(None, description="int8: weights and products of 8 bits")
     calibration_rows: int = Field(0, ge=0, description="training rows that decide scales of activations; 0: each batch")
+
+    @model_validator(mode="after")
+    def _calibration_is_for_quantization(self) -> Self:
+        if self.calibration_rows and self.quantize is None:
+            raise ValueError("calibration_rows is for quantize, which is not set: --quantize int8 sets it")
+        return self
 
     @property
     def exact(self) -> bool:
@@ -144,6 +154,7 @@ class ONNX(Exporter):
         except Exception as error:  # protobuf's errors have no base of their own
             raise DataError(f"cannot read the model {path}: {_first_line(error)}; export it again") from error
         for graph in _graphs(found):
+            _check_bounds(graph, path)
             for tensor in (*graph.initializer, *_constants(graph)):
                 if tensor.data_location == onnx.TensorProto.EXTERNAL:
                     raise DataError(f"{path} keeps {tensor.name} in another file; a model must be whole in one")
@@ -241,6 +252,24 @@ def _graphs(model: Any) -> Iterator[Any]:
             for attribute in node.attribute:
                 waiting.extend([attribute.g] if attribute.HasField("g") else [])
                 waiting.extend(attribute.graphs)
+
+
+def _check_bounds(graph: Any, path: Path) -> None:
+    """Refuse what an export never holds, and what could take memory or time without end."""
+    import onnx
+
+    for node in graph.node:
+        if node.op_type in _ENDLESS:
+            raise DataError(f"{path} is refused: it holds the operation {node.op_type}, which may never end")
+    for tensor in (*graph.initializer, *_constants(graph)):
+        if tensor.data_type != onnx.TensorProto.INT64 or len(tensor.dims) > 1 or sum(tensor.dims) > _MOST_DIMENSIONS:
+            continue
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            continue
+        sizes = [abs(int(size)) or 1 for size in onnx.numpy_helper.to_array(tensor).reshape(-1)]
+        # Slices end at the largest number, which is no size.
+        if math.prod(size for size in sizes if size < _NO_SIZE) > LARGEST_SHAPE:
+            raise DataError(f"{path} is refused: it asks for a tensor of the shape {sizes}, far larger than any answer")
 
 
 def _constants(graph: Any) -> Iterator[Any]:

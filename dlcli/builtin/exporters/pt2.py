@@ -1,5 +1,6 @@
 """The exporter `pt2`."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,8 +71,10 @@ class PT2(Exporter):
         for symbol in set(program.range_constraints) - _symbols_of(program):
             del program.range_constraints[symbol]  # it stands for nothing any more, and torch would warn of it
         beside = {"inputs": list(model.inputs), "outputs": model.outputs, "metadata": dict(model.metadata)}
-        with without_torch_warnings(), path.open("wb") as file:
-            torch.export.save(program, file, extra_files={METADATA: json.dumps(beside, ensure_ascii=False)})
+        archive = io.BytesIO()  # torch ends the process where a file on a full disk fails it
+        with without_torch_warnings():
+            torch.export.save(program, archive, extra_files={METADATA: json.dumps(beside, ensure_ascii=False)})
+        path.write_bytes(archive.getbuffer())
 
     def open(self, path: Path) -> Artefact:
         """Read a program, after seeing that it holds nothing but tensors and operations of torch."""

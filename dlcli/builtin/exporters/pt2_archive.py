@@ -38,6 +38,8 @@ _SYMBOLS = re.compile(
     r"|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|IntTrueDiv|[-+*/(), <>=])*"
 )
 _TREES = {"builtins.tuple", "builtins.list", "builtins.dict"}
+LARGEST = 2**28
+"""Numbers in a tensor whose shape a program fixes; larger ones are refused before they are made."""
 _LONGEST = 500
 """Characters of an expression of sizes."""
 
@@ -61,10 +63,16 @@ def harmless_archive(path: Path) -> io.BytesIO:
         raise DataError(
             f"cannot read the program {path}: {error}; export it again, or restore it from a copy"
         ) from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise DataError(
-            f"{path} is refused, because it is damaged or hostile: {error or type(error).__name__}"
-        ) from None
+    except _ForeignError:
+        raise DataError(f"{path} was not written by dlcli export: it does not say what it takes") from None
+    except ValueError as error:
+        raise DataError(f"{path} is refused, because it is damaged or hostile: {error}") from None
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        raise DataError(f"{path} is refused, because it is damaged or hostile: its tables have another form") from None
+
+
+class _ForeignError(Exception):
+    """An archive without the names and the metadata that an export keeps."""
 
 
 def _rebuilt(archive: zipfile.ZipFile) -> io.BytesIO:
@@ -73,6 +81,8 @@ def _rebuilt(archive: zipfile.ZipFile) -> io.BytesIO:
     names = [entry.filename.partition("/")[2] for entry in entries]
     if len(roots) != 1 or len(set(names)) != len(names):
         raise ValueError("its files are not those of one program")
+    if _NAMES not in names:
+        raise _ForeignError
     for name, entry in zip(names, entries, strict=True):
         if not _FILES.fullmatch(name):
             raise ValueError(f"it holds {entry.filename!r}, which is no part of a program")
@@ -137,6 +147,8 @@ def _check_graph(table: dict[str, Any]) -> None:
             raise ValueError(f"a size is the expression {value[:60]!r}, which is more than arithmetic")
         if key == "target" and not _is_operation(value):
             raise ValueError(f"it asks for {value[:60]!r}, which is no operation of torch")
+        if key in ("as_ints", "as_sym_ints") and _is_huge(value):
+            raise ValueError(f"it asks for a tensor of the shape {value[:8]}, far larger than any answer")
         if key == "metadata" and value not in ({}, None):
             raise ValueError("a node has metadata, which may name code")
         if key in ("in_spec", "out_spec"):
@@ -146,6 +158,13 @@ def _check_graph(table: dict[str, Any]) -> None:
     for symbol in table.get("range_constraints", {}):
         if not (len(symbol) <= _LONGEST and _SYMBOLS.fullmatch(symbol)):
             raise ValueError(f"a size is called {symbol[:60]!r}")
+
+
+def _is_huge(sizes: Any) -> bool:
+    if not isinstance(sizes, list):
+        return False
+    fixed = [size.get("as_int") if isinstance(size, dict) else size for size in sizes]
+    return prod(abs(size) or 1 for size in fixed if isinstance(size, int)) > LARGEST
 
 
 def _is_operation(target: Any) -> bool:

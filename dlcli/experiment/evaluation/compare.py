@@ -11,6 +11,7 @@ from torch import Tensor
 from dlcli.contracts.history import Direction
 from dlcli.contracts.member import Member
 from dlcli.contracts.task import Task
+from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.evaluate import LEVEL
 from dlcli.experiment.evaluation.answers import Answers, answers_of
@@ -162,6 +163,8 @@ def compare(
     one, other = (
         open_run(run, data=data, split=split, device=device, runs=runs, plugins=plugins) for run in (first, second)
     )
+    if one.address == other.address:
+        raise UsageError(f"both are {one.address}; name two runs, or two members of one")
     check_same_rows(one, other)
     judges = judges_of(one.judge, other.judge)
     outputs = tuple(opened.say().outputs for opened in (one, other))
@@ -179,7 +182,8 @@ def compare(
     difference = metrics[1]["loss"] - metrics[0]["loss"]
     significance = 1 - (ci or LEVEL) / 100
     opened_runs = ((one.address, one.facts), (other.address, other.facts))
-    verdict = verdict_of(difference, None if test is None else test.p_value, significance, both[0])
+    p_value = None if test is None else test.p_value
+    verdict = verdict_of(difference, p_value, significance, both[0], seen=split == "train")
     return RunComparison(
         first=one.address,
         second=other.address,
@@ -193,9 +197,21 @@ def compare(
         loss_test=test,
         mcnemar=_mcnemar(both[0], both[1]),
         verdict=verdict,
-        limits=limits_of(opened_runs, split),
+        limits=(*_disagreement(intervals, test, significance), *limits_of(opened_runs, split)),
         notes=_notes(one, other),
         own_data=data is None,
+    )
+
+
+def _disagreement(
+    intervals: Mapping[str, Interval | None], test: LossTest | None, significance: float
+) -> tuple[str, ...]:
+    """Explain an interval of the loss and a p-value that lie on different sides of their limits."""
+    interval = intervals.get("loss")
+    if interval is None or test is None or (interval.low > 0 or interval.high < 0) == (test.p_value < significance):
+        return ()
+    return (
+        "Interval and test disagree on the loss, as two methods may near their limits; the verdict goes by the test.",
     )
 
 

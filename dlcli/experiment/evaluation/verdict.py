@@ -10,7 +10,9 @@ from dlcli.report.evaluation_comparison import p_text
 from dlcli.report.figures import count_of, number
 
 
-def verdict_of(difference: float, p_value: float | None, significance: float, answers: Answers) -> str:
+def verdict_of(
+    difference: float, p_value: float | None, significance: float, answers: Answers, *, seen: bool = False
+) -> str:
     """Say whether a difference of losses means anything.
 
     Args:
@@ -18,11 +20,17 @@ def verdict_of(difference: float, p_value: float | None, significance: float, an
         p_value: Of the paired test; None where there is none.
         significance: Below which p-value a difference counts, in (0, 1).
         answers: The answers of either, for what was judged.
+        seen: Whether a model was trained on these rows.
 
     Returns:
         One sentence or two.
     """
     units = count_of(answers.units, "group" if answers.grouped else "row")
+    if seen:
+        return (
+            f"Trained on these {units}, a model shows how well it remembers them, not how good it is: nothing follows. "
+            "--split test takes rows that neither has seen."
+        )
     if p_value is None or not math.isfinite(difference):
         why = "a loss is not finite" if answers.units > 1 else "nothing can be concluded from one"
         return f"No test on {units}: {why}."

@@ -44,7 +44,8 @@ def exportable_of(
     module = Answering(batched(model, example, steps))
     facts = address.run.read()
     metadata = _metadata(address, interface, facts, recipe)
-    card = model_card(address, model, facts, recipe)
+    sizes = {split: len(own) for split, own in rows.dataset.splits.items()}
+    card = model_card(address, model, facts, recipe, sizes)
     folder = address.trained_model()
     return Exportable(module, example, steps, interface.outputs, metadata, folder, card, rows.training_rows)
 

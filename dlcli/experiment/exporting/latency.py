@@ -1,6 +1,5 @@
 """How fast a model is in the formats that it can be run in, side by side."""
 
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from dlcli.contracts.exporter import Exportable, Exporter
+from dlcli.errors import PluginError
 from dlcli.experiment.exporting.exporter_choice import label_of
 from dlcli.experiment.exporting.parity import Outputs, Rows
 from dlcli.registry import Registry
@@ -21,8 +21,8 @@ MANY = 1024
 """Rows of a batch for throughput."""
 ROUNDS, SECONDS = 30, 0.02
 """How often each is measured, in turn, and how long one measurement takes at least."""
-BESIDE = {"dlcli:pt2": "torch", "dlcli:onnx": "onnxruntime"}
-"""Formats that are always shown where they can be had, and what they need."""
+BESIDE = ("dlcli:pt2", "dlcli:onnx")
+"""Formats that are always shown where what they need is installed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Speed:
         latency_1: Median milliseconds of one row.
         latency_64: Median milliseconds of 64 rows.
         rows_a_second: Throughput in batches of 1024 rows.
-        bytes: Size of the artefact; None for the source.
+        bytes: Size of the artefact, of the source that of its weights.
         threads: How many threads computed.
     """
 
@@ -42,7 +42,7 @@ class Speed:
     latency_1: float
     latency_64: float
     rows_a_second: float
-    bytes: int | None
+    bytes: int
     threads: int
 
 
@@ -62,14 +62,18 @@ def measure(
         The source, then pt2, onnx where its packages are installed, and the artefact where it is another.
     """
     models: dict[str, Callable[[Rows], Outputs]] = {"source": source}
-    sizes: dict[str, int] = {}
+    sizes = {"source": (exportable.folder / "model.safetensors").stat().st_size}
     with TemporaryDirectory() as folder:
-        for label, package in BESIDE.items():
+        for label in BESIDE:
             other = registry.component(Exporter, label)
-            if other != exporter and importlib.util.find_spec(package):
-                beside = Path(folder, f"model{other.suffix}")
+            if other == exporter:
+                continue
+            beside = Path(folder, f"model{other.suffix}")
+            try:
                 other.write(exportable, beside)
                 models[other.name], sizes[other.name] = other.open(beside).run, beside.stat().st_size
+            except PluginError:  # its packages are not installed
+                continue
         name = label_of(exporter)
         models[name] = exporter.open(path).run
         sizes[name] = sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
@@ -80,7 +84,7 @@ def measure(
             found[1][name],
             found[64][name],
             1000 * MANY / found[MANY][name],
-            sizes.get(name),
+            sizes[name],
             torch.get_num_threads(),
         )
         for name in models

@@ -10,13 +10,9 @@ from typing import Any
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.data.hdf5 import licence_of, open_file
-from dlcli.data.inspection import inspect
-from dlcli.data.splits import file_splits
-from dlcli.errors import DataError
 from dlcli.experiment.address import Address
 from dlcli.experiment.models.combination import CombinedModel
 from dlcli.experiment.models.model_folder import AnyModel
-from dlcli.experiment.prepare import field_mappings
 from dlcli.recipe.model import Recipe
 from dlcli.recipe.resolved import to_toml
 
@@ -38,7 +34,9 @@ Figures = Mapping[str, Mapping[str, float]]
 """By split, the loss and each metric."""
 
 
-def model_card(address: Address, model: AnyModel, facts: Mapping[str, Any], recipe: Recipe) -> str:
+def model_card(
+    address: Address, model: AnyModel, facts: Mapping[str, Any], recipe: Recipe, rows: Mapping[str, int]
+) -> str:
     """Return the card of a run's model.
 
     Args:
@@ -46,12 +44,14 @@ def model_card(address: Address, model: AnyModel, facts: Mapping[str, Any], reci
         model: Its model.
         facts: What its `run.json` holds.
         recipe: Its recipe, with the place of the data as it is now.
+        rows: How many rows each split has, as it was trained.
 
     Returns:
         Markdown. Nothing in it tells where files were on this machine.
     """
     data = Path(recipe.data.path)
-    rows, licence = _of_file(data, recipe)
+    with open_file(data) as file:
+        licence = licence_of(file)
     figures, spread, what = _figures(address, facts)
     parts = [
         *_front_matter(address, model, data, licence, figures, facts),
@@ -130,7 +130,7 @@ def _data(
     seen = " and ".join(facts.get("trained_on") or ("train",))
     lines = [
         f"- file: `{_plain(data.name)}`, fingerprint `{_plain(facts['data']['fingerprint'])}`",
-        f"- rows: {', '.join(f'{name} {count:,}' for name, count in rows.items()) or 'the file could not be read'}",
+        f"- rows: {', '.join(f'{name} {count:,}' for name, count in rows.items())}",
         f"- trained on: {_plain(seen)}",
         *([f"- licence, as the file says: {_plain(licence)}"] if licence else []),
     ]
@@ -159,13 +159,24 @@ def _figures(address: Address, facts: Mapping[str, Any]) -> tuple[Figures, Figur
         held_out = {"held_out": _finite(population["out_of_fold"])} if population.get("out_of_fold") else {}
         spread = {split: _finite(values) for split, values in (population.get("spread") or {}).items()}
         what = "fold" if population.get("kind") == "kfold" else "seed"
-        return {**own, **held_out}, spread, f"Behind ±: the sample standard deviation over {len(entries)} {what}s."
+        return (
+            {**own, **held_out},
+            spread,
+            f"Behind ±: the sample standard deviation over {len(entries)} {what}s, around their own mean.",
+        )
     split = ((facts.get("ensemble") or {}).get("comparison") or {}).get("split")
     each = [entry["figures"] for entry in entries if entry.get("used") and entry.get("figures")]
     if split and len(each) > 1:
         names = set.intersection(*(set(_finite(figures)) for figures in each))
         spread = {split: {name: statistics.stdev(figures[name] for figures in each) for name in sorted(names)}}
-        return own, spread, f"Behind ±: the sample standard deviation over the {len(each)} members, each by itself."
+        return (
+            own,
+            spread,
+            (
+                f"Behind ±: the sample standard deviation over the {len(each)} members, each by itself, around their "
+                "own mean; it is no error of the figure before it."
+            ),
+        )
     return own, {}, "One training with one seed: how far another would lie from it was not measured."
 
 
@@ -221,16 +232,6 @@ def _recipe(facts: Mapping[str, Any], data: Path) -> str:
         if said:
             table[section][key] = Path(said).name if isinstance(said, str) else [Path(each).name for each in said]
     return to_toml(table)
-
-
-def _of_file(data: Path, recipe: Recipe) -> tuple[dict[str, int], str]:
-    """Return the rows of each split of the file, and the licence that its attributes state."""
-    try:
-        with open_file(data) as file:
-            splits, _ = file_splits(inspect(file, field_mappings(recipe)))
-            return {name: len(rows) for name, rows in splits.items()}, licence_of(file)
-    except DataError:
-        return {}, ""
 
 
 def _population(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Whether an artefact says what its source says: on real rows, and where formats tend to go wrong."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -33,9 +33,9 @@ class Case:
     """
 
     name: str
-    rows: Rows
+    rows: Rows = field(repr=False)
     close: bool = True
-    numbers: Tensor | None = None
+    numbers: Tensor | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dlcli.contracts.task import Task
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.models.interface import SPREAD, Interface
 from dlcli.experiment.prediction.patient_file import PatientFile
-from dlcli.experiment.prediction.rows import PredictedRows, Record, column_names, records
+from dlcli.experiment.prediction.rows import PredictedRows, Record, column_names, probability_names, records
 
 if TYPE_CHECKING:
     from _csv import Writer
@@ -157,7 +157,7 @@ def _header(interface: Interface, splits: Sequence[str]) -> list[str]:
     if task is Task.REGRESSION:
         header += [f"prediction_{name}" for name in names]
     else:
-        header += ["prediction", *(f"probability_{name}" for name in names)]
+        header += ["prediction", *(f"probability_{name}" for name in probability_names(interface))]
     if SPREAD in interface.outputs:
         several = task in (Task.REGRESSION, Task.MULTILABEL)
         header += [f"spread_{name}" for name in names] if several else ["spread"]

@@ -140,6 +140,13 @@ def column_names(interface: Interface) -> tuple[str, ...]:
     return names if len(set(names)) == len(names) else tuple(f"{name}_{i}" for i, name in enumerate(names))
 
 
+def probability_names(interface: Interface) -> tuple[str, ...]:
+    """Return a name for each probability that people read: of binary those of both classes."""
+    if interface.task is not Task.BINARY:
+        return column_names(interface)
+    return interface.classes if len(set(interface.classes)) == 2 else ("0", "1")
+
+
 def records(lines: PredictedRows, interface: Interface, splits: Sequence[str]) -> Iterator[Record]:
     """Return lines as people read them: classes by name, figures by the names of their columns.
 
@@ -152,7 +159,10 @@ def records(lines: PredictedRows, interface: Interface, splits: Sequence[str]) -
         Record: A line.
     """
     names, task, classes = column_names(interface), interface.task, interface.classes
-    figures = _short(lines.prediction if task is Task.REGRESSION else cast(np.ndarray, lines.probabilities))
+    said = lines.prediction if task is Task.REGRESSION else cast(np.ndarray, lines.probabilities)
+    if task is Task.BINARY:
+        said, names = np.concatenate([1 - said, said], axis=-1), probability_names(interface)
+    figures = _short(said)
     chosen = None if task is Task.REGRESSION else lines.prediction.tolist()
     spreads = None if lines.spread is None else _short(lines.spread)
     for i in range(len(lines)):

@@ -59,7 +59,7 @@ class Median(nn.Module):
 
     def forward(self, outputs: Tensor) -> Tensor:
         """Return the combined outputs."""
-        answers = probabilities(outputs, self.task).sort(dim=0).values
+        answers = probabilities(outputs, self.task).topk(len(outputs), dim=0).values  # a sort that ONNX knows
         median = (answers[(len(answers) - 1) // 2] + answers[len(answers) // 2]) / 2
         if self.task is Task.MULTICLASS:
             # Where members contradict each other strongly, all of a row's medians may be 0.

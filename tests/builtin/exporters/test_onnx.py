@@ -1,5 +1,6 @@
 """What onnxruntime gets, and that a hostile file is refused."""
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -62,6 +63,25 @@ def test_an_operation_that_nobody_knows_is_refused(file):
     onnx.save(model, file)
     with pytest.raises(DataError, match="onnxruntime cannot load .*Launch"):
         ONNX().open(file)
+
+
+def test_what_takes_memory_or_time_without_end_is_refused(file):
+    model = onnx.load(file)
+    shape = onnx.numpy_helper.from_array(np.array([750_000_000], dtype=np.int64), "shape")
+    model.graph.initializer.append(shape)
+    model.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["shape"], ["zeros"]))
+    onnx.save(model, file)
+    with pytest.raises(DataError, match=r"asks for a tensor of the shape \[750000000\]"):
+        ONNX().open(file)
+    model.graph.node[-1].op_type = "Loop"
+    onnx.save(model, file)
+    with pytest.raises(DataError, match="holds the operation Loop, which may never end"):
+        ONNX().open(file)
+
+
+def test_calibration_without_quantization_is_refused():
+    with pytest.raises(ValueError, match="calibration_rows is for quantize, which is not set"):
+        ONNX(calibration_rows=10)
 
 
 def test_rows_that_do_not_fit_are_told(file):

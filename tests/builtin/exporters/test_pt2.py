@@ -114,7 +114,7 @@ HOSTILE = {
         in_json(GRAPH, lambda t: nodes(t)[0].update(metadata={"a": "os.system"})),
         "may name code",
     ),
-    "no graph": (lambda files: files.pop(GRAPH), "model.json"),
+    "no graph": (lambda files: files.pop(GRAPH), "its tables have another form"),
     "a graph that is none": (in_json(GRAPH, lambda t: t.clear()), "cannot read the program"),
     "nested without end": (lambda files: files.update({GRAPH: "[" * 100_000}), "refused|cannot read"),
 }
@@ -143,7 +143,7 @@ def test_an_archive_that_is_compressed_is_refused(archive):
 def test_a_cut_file_is_refused(archive, share):
     content = archive.read_bytes()
     archive.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(DataError, match="cannot read the program|damaged or hostile"):
+    with pytest.raises(DataError, match="cannot read the program|damaged or hostile|not written by dlcli"):
         PT2().open(archive)
 
 
@@ -160,6 +160,22 @@ def test_a_flipped_byte_is_refused_or_harmless(archive):
         except DataError:
             refused += 1
     assert refused > 10
+
+
+def test_a_program_of_somebody_else_is_told_apart(archive):
+    rewrite(archive, lambda files: files.pop("extra/dlcli.json"))
+    with pytest.raises(DataError, match="was not written by dlcli export: it does not say what it takes"):
+        PT2().open(archive)
+
+
+def test_a_tensor_that_a_program_would_make_is_refused_where_it_is_huge(archive):
+    def huge(table):
+        node = next(node for node in nodes(table) if "softmax" in node["target"])
+        node["inputs"].append({"name": "size", "arg": {"as_ints": [10**6, 10**6]}, "kind": 1})
+
+    rewrite(archive, in_json(GRAPH, huge))
+    with pytest.raises(DataError, match=r"a tensor of the shape \[1000000, 1000000\], far larger than any answer"):
+        PT2().open(archive)
 
 
 def test_a_file_that_is_not_there(tmp_path):

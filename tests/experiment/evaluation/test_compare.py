@@ -102,12 +102,14 @@ def test_both_are_judged_alike_by_all_metrics(root, plugins):
     assert turned.metrics[0]["loss"] > found.metrics[1]["loss"]  # smoothed labels cost more
 
 
-def test_a_run_does_as_well_as_itself(root, plugins):
-    found = compare("good", "good", runs=root, plugins=plugins)
-    assert set(found.differences.values()) == {0.0}
-    assert (found.loss_test.p_value, found.mcnemar.p_value) == (1, 1)
-    assert (found.intervals["loss"].low, found.intervals["loss"].high) == (0, 0)
-    assert found.verdict == "They do equally well on these 270 rows."
+def test_a_run_is_not_compared_with_itself(root, plugins):
+    with pytest.raises(UsageError, match="both are .*good.0001; name two runs, or two members of one"):
+        compare("good", "good", runs=root, plugins=plugins)
+
+
+def test_training_rows_bear_no_verdict(root, plugins):
+    found = compare("seeds@seed-0", "seeds", split="train", runs=root, plugins=plugins)
+    assert "how well it remembers them, not how good it is" in found.verdict
 
 
 def test_what_rows_cannot_tell_is_said_and_what_would(root, plugins):

@@ -38,7 +38,8 @@ def card(runs, plugins):
         address = find_address(reference, runs)
         facts = {**json.loads((address.run.path / "run.json").read_text()), **changes}
         model = load(reference, runs=runs, plugins=plugins)
-        text = model_card(address, model, facts, load_recipe(address.run.recipe, plugins.registry))
+        recipe = load_recipe(address.run.recipe, plugins.registry)
+        text = model_card(address, model, facts, recipe, {"train": 1257, "val": 270, "test": 270})
         _, front, body = text.split("---\n", 2)
         return body, yaml.safe_load(front), facts
 
