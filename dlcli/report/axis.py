@@ -93,7 +93,8 @@ def linear_ticks(low: float, high: float, most: int, *, whole: bool = False) -> 
         # 0.3 / 0.1 is a little less than 3.
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
-            return [place * step for place in range(first, last + 1)]
+            # Where floats lie no closer than the step, two places may be one value.
+            return sorted({place * step for place in range(first, last + 1)})
     return [low, high]
 
 

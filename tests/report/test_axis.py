@@ -47,6 +47,7 @@ def test_ticks_lie_within_and_grow(first, second, most):
 
 @given(st.floats(1e-300, 1e300), st.floats(1e-300, 1e300), st.integers(2, 12))
 @example(6.0, 1.6886164352145928e16, 2)
+@example(9.999999999999995e299, 9.999999999999998e299, 3)
 def test_logarithmic_ticks_lie_within_and_grow(first, second, most):
     axis = spanning([first, second], 0, 100, log=True)
     ticks = [value for value, _ in axis.ticks(most)]
