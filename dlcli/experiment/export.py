@@ -14,7 +14,7 @@ from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.exporting.check import Accuracy, CheckedArtefact, Source
 from dlcli.experiment.exporting.exportable import cannot_export, exportable_of
 from dlcli.experiment.exporting.exporter_choice import choose_exporter, label_of
-from dlcli.experiment.exporting.latency import Speed, measure
+from dlcli.experiment.exporting.latency import Speed, measure, size_of
 from dlcli.experiment.exporting.parity import Parity
 from dlcli.experiment.exporting.rows import export_rows
 from dlcli.experiment.models.interface import Interface
@@ -207,9 +207,3 @@ def _target(address: Address, exporter: Exporter, output: str | Path | None) -> 
             f"-o {path}: --format {exporter.name} writes a folder, and this holds something else; name a new folder"
         )
     return path
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files of a folder."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)

@@ -76,7 +76,7 @@ def measure(
                 continue
         name = label_of(exporter)
         models[name] = exporter.open(path).run
-        sizes[name] = sum(f.stat().st_size for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+        sizes[name] = size_of(path)
         found = {count: _milliseconds(models, _batch(exportable.inputs, count)) for count in (*BATCHES, MANY)}
     return tuple(
         Speed(
@@ -89,6 +89,12 @@ def measure(
         )
         for name in models
     )
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _batch(rows: Rows, count: int) -> Rows:

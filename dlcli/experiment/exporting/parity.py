@@ -122,14 +122,16 @@ def edge_cases(fields: Sequence[Field], real: Case, steps: Mapping[str, int]) ->
     if steps:
         least = 1 if length is None else int(real.rows[length.name].min())
         few = _some(real.rows, slice(0, 3))
-        if length is not None:
-            few = {**few, length.name: few[length.name].clamp(max=least)}
-        yield Case(f"sequences cut to {least} steps", cut(few, steps, least))
+        yield Case(f"sequences cut to {least} steps", cut(few, fields, steps, least))
 
 
-def cut(rows: Rows, steps: Mapping[str, int], count: int) -> Rows:
-    """Return rows whose sequences have so many steps."""
-    return {n: t.narrow(steps[n], 0, count) if n in steps else t for n, t in rows.items()}
+def cut(rows: Rows, fields: Sequence[Field], steps: Mapping[str, int], count: int) -> Rows:
+    """Return rows whose sequences have so many steps, and lengths no more than these."""
+    lengths = {field.name for field in fields if field.role == "length"}
+    return {
+        n: t.narrow(steps[n], 0, count) if n in steps else t.clamp(max=count) if n in lengths else t
+        for n, t in rows.items()
+    }
 
 
 def compare(exported: Run, source: Run, interface: Interface, cases: Sequence[Case], *, exact: bool) -> Parity:

@@ -97,14 +97,12 @@ def varying_steps(module: nn.Module, fields: Sequence[Field], rows: Rows) -> dic
         The dimension of steps of every such field; empty where the model runs on no other number.
     """
     steps = {f.name: 1 for f in fields if f.kind in ("sequence", "tokens") or f.role == "mask"}
-    if not steps:
+    count = min((rows[name].shape[1] for name in steps), default=0)
+    if count < 2:  # there is nothing to leave out
         return {}
-    count = min(rows[name].shape[1] for name in steps)
-    lengths = {f.name for f in fields if f.role == "length"}
-    shorter = {n: t.clamp(max=count - 1) if n in lengths else t for n, t in rows.items()}
     try:
         with torch.no_grad():
-            module(*cut(shorter, steps, count - 1).values())
+            module(*cut(rows, fields, steps, count - 1).values())
     except (RuntimeError, ValueError, IndexError):  # its own code says that it takes one number alone
         return {}
     return steps

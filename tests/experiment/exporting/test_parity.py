@@ -128,7 +128,7 @@ def test_sequences_are_tried_short_and_long():
     few = found["sequences cut to 3 steps"].rows
     assert few["x"].shape == (3, 3, 2)
     assert few["n"].max() == 3
-    assert cut(given, {"x": 1}, 2)["x"].shape == (20, 2, 2)
+    assert cut(given, fields, {"x": 1}, 2)["x"].shape == (20, 2, 2)
 
 
 def test_accuracy_and_r2_are_those_of_scikit_learn():
