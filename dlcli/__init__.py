@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dlcli.contracts.exporter import Exporter as Exporter
     from dlcli.contracts.field import Field as Field
     from dlcli.contracts.field import InputOutput as InputOutput
+    from dlcli.contracts.field import Kind as Kind
+    from dlcli.contracts.field import Role as Role
     from dlcli.contracts.folds import Fold as Fold
     from dlcli.contracts.folds import Folds as Folds
     from dlcli.contracts.history import Direction as Direction
@@ -118,7 +120,7 @@ _WHERE = {
         "Unseen",
     ),
     "contracts.exporter": ("Artefact", "DESCRIPTION_KEY", "Exportable", "Exporter"),
-    "contracts.field": ("Field", "InputOutput"),
+    "contracts.field": ("Field", "InputOutput", "Kind", "Role"),
     "contracts.folds": ("Fold", "Folds"),
     "contracts.history": ("Direction", "EpochRecord", "History"),
     "contracts.importer": ("Importer", "SourceField", "TEXTS"),

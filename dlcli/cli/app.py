@@ -10,6 +10,8 @@ import typer
 from dlcli.cli import (
     build,
     data_check,
+    data_import,
+    data_repack,
     data_show,
     ensemble,
     evaluate,
@@ -50,8 +52,10 @@ def make_app() -> typer.Typer:
     app.command("runs")(runs.runs)
     app.command("schema")(schema.schema)
     data = typer.Typer(help="Look into datasets and find problems before training does.", no_args_is_help=True)
+    data.command("import")(data_import.import_)
     data.command("show")(data_show.show)
     data.command("check")(data_check.check)
+    data.command("repack")(data_repack.repack)
     app.add_typer(data, name="data")
     plugins = typer.Typer(help="See what is installed and by whom; start a package of your own.", no_args_is_help=True)
     plugins.command("list")(plugins_list.list_)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from dlcli.contracts.component import Component
-from dlcli.contracts.field import Kind
+from dlcli.contracts.field import Kind, Role
 
 if TYPE_CHECKING:
     import numpy
@@ -29,6 +29,10 @@ class SourceField:
         kind: How its rows are laid out; None where the file does not say.
         classes: Names of the classes that its integers stand for, where the file says.
         names: Names of the columns, where the file says.
+        role: What it is for; None where neither the file nor the importer's parameters say.
+        of: For a length, mask or weight: the field that it belongs to.
+        missing: How many values of each column are missing, in the order of `names`; empty where nobody counted.
+        note: What must be known of how it was taken; empty where nothing need be.
     """
 
     name: str
@@ -39,19 +43,27 @@ class SourceField:
     kind: Kind | None = None
     classes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    role: Role | None = None
+    of: str | None = None
+    missing: tuple[int, ...] = ()
+    note: str = ""
 
 
 class Importer(Component):
-    """Reads a foreign format in bounded memory, for `dlcli predict`.
+    """Reads a foreign format in bounded memory, for `dlcli predict` and `dlcli data import`.
 
     A file may come from anybody: nothing in it is unpickled, imported or executed, and what it claims about its sizes
     is compared with what is there before memory is taken for it.
 
-    Class attributes: `suffixes`, with which its files end.
+    Class attributes: `suffixes`, with which its files end, empty where it is only asked for by name; `contents`, with
+    which the files in a folder or zip end that it reads as one source; `ordered`, whether its rows follow one another
+    in time, so that the last ones are kept for validation.
     """
 
     kind: ClassVar[str] = "importer"
     suffixes: ClassVar[tuple[str, ...]]
+    contents: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[bool] = False
 
     @abstractmethod
     def fields(self, source: Path) -> tuple[SourceField, ...]:
@@ -61,20 +73,20 @@ class Importer(Component):
             source: The file.
 
         Returns:
-            The fields, in the order of the file; no values are read.
+            The fields, in the order of the file. Values are read only where nothing else tells types and classes.
 
         Raises:
             DataError: It is missing, damaged, hostile or of another format.
         """
 
     @abstractmethod
-    def chunks(self, source: Path, names: Sequence[str], rows: int) -> Iterator["Mapping[str, numpy.ndarray]"]:
+    def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator["Mapping[str, numpy.ndarray]"]:
         """Return rows in order, some at a time.
 
         Args:
             source: The file.
-            names: Names of the fields to read, which have the same number of rows; no other is touched.
-            rows: How many at a time; the last may be fewer.
+            fields: Those to read, as `fields` gave them, all of the same number of rows; no other is touched.
+            rows: How many at a time; fewer where rows are large.
 
         Returns:
             An array (R, *shape) a field and time, as stored; texts as `str`.
@@ -82,3 +94,22 @@ class Importer(Component):
         Raises:
             DataError: It is damaged: cut, or not what `fields` said.
         """
+
+    def splits(self, source: Path) -> "Mapping[str, numpy.ndarray]":
+        """Return the splits that the file itself makes.
+
+        Args:
+            source: The file.
+
+        Returns:
+            Row numbers of `train`, `val` and `test`, those that there are; empty where it makes none.
+        """
+        return {}
+
+    def shared(self, source: Path) -> "Mapping[str, numpy.ndarray]":
+        """Return what belongs to no row, by its path in the dataset, such as `graph/edges`."""
+        return {}
+
+    def notes(self, source: Path) -> tuple[str, ...]:
+        """Return what was found out about the file rather than told, such as a delimiter, each with how to tell it."""
+        return ()

@@ -18,10 +18,15 @@ class Preprocessor(Component):
     """Changes an input before the network sees it; fitted on training rows only, and part of the saved model.
 
     `fit` may see the rows in chunks: `merge` joins the states of two chunks, so that any split of the rows into
-    chunks gives the same state up to rounding. States are fitted in float64 and kept in float32.
+    chunks gives the same state up to rounding; `finish` then makes of it what is kept. States are fitted in float64 and
+    kept in float32.
+
+    Class attribute: `takes_missing`, whether it fills in missing values: NaN may come in, and none goes out. Where the
+    first preprocessor of a field does, the data may lack values there; all others never see NaN.
     """
 
     kind: ClassVar[str] = "preprocessor"
+    takes_missing: ClassVar[bool] = False
 
     @abstractmethod
     def accepts(self, field: Field) -> bool:
@@ -35,19 +40,34 @@ class Preprocessor(Component):
             rows: Raw rows (N, F) or (N, C, H, W), or the valid steps (N, F) of sequences, any dtype.
 
         Returns:
-            State tensors that broadcast against a batch.
+            State tensors that can be merged.
         """
 
     @abstractmethod
     def merge(self, first: State, second: State) -> State:
         """Join the states of two chunks of rows."""
 
+    def finish(self, state: State, field: Field) -> State:
+        """Turn the state of all rows into what the model keeps: the same, unless overridden.
+
+        Args:
+            state: Of `fit`, or of `merge`.
+            field: The field that the rows are of, as this preprocessor gets it.
+
+        Returns:
+            What `apply` gets; its shapes depend on the component and the field alone, so that members stack.
+
+        Raises:
+            ValueError: Nothing can be made of these rows.
+        """
+        return state
+
     @abstractmethod
     def apply(self, state: Mapping[str, Tensor], batch: Tensor) -> Tensor:
         """Preprocess a batch; pure, so that it stacks over members and exports.
 
         Args:
-            state: What `fit` returned, floating tensors in float32.
+            state: What `finish` returned, floating tensors in float32.
             batch: (B, F), (B, C, H, W) or (B, T, F), any dtype.
 
         Returns:
@@ -65,7 +85,7 @@ class FittedPreprocessor:
 
     Args:
         component: The preprocessor.
-        state: What its `fit` returned for one field.
+        state: What its `finish` returned for one field.
     """
 
     component: Preprocessor

@@ -55,7 +55,7 @@ def check(path: Path, *, fields: Mapping[str, FieldMapping] | None = None, task:
         # A target that fits no task has no layout to be read in.
         tensors = {field.name: load(field) for field in inspection.fields if field is not target or asked}
         loaded = [field for field in inspection.fields if field.name in tensors]
-        findings += value_findings(loaded, tensors, asked)
+        findings += value_findings(loaded, tensors, asked, None)
         findings += [
             Finding("note", field.where, "it has no role and is not used; give it the attribute role to use it")
             for field in inspection.unused
@@ -77,7 +77,10 @@ def _constant(field: StoredField, rows: Tensor) -> list[Finding]:
     if field.kind not in ("features", "sequence", "image") or len(rows) < 2:
         return []
     flat = rows.flatten(0, 1) if field.kind == "sequence" else rows.flatten(1)
-    constant = (flat.amin(0) == flat.amax(0)).nonzero().flatten().tolist()
+    least = most = flat
+    if flat.is_floating_point():  # what is missing is no other value
+        least, most = torch.where(flat.isnan(), torch.inf, flat), torch.where(flat.isnan(), -torch.inf, flat)
+    constant = (least.amin(0) >= most.amax(0)).nonzero().flatten().tolist()
     if not constant:
         return []
     columns = flat.shape[1]

@@ -16,7 +16,9 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "flo
 """Types in which models take fields."""
 
 
-def converted(match: Match, values: np.ndarray, rows: np.ndarray, steps: int | None = None) -> Tensor:
+def converted(
+    match: Match, values: np.ndarray, rows: np.ndarray, steps: int | None = None, *, missing: bool = False
+) -> Tensor:
     """Turn values into what a model takes.
 
     Integers become floats, floats narrower or wider ones, and integers or whole floats the integers that are wanted
@@ -27,6 +29,7 @@ def converted(match: Match, values: np.ndarray, rows: np.ndarray, steps: int | N
         values: Its values as stored (R, *shape).
         rows: Their row numbers (R,), for errors.
         steps: For a length: the steps of the field that it belongs to.
+        missing: Whether NaN is a missing value that the model fills in.
 
     Returns:
         (R, *shape of the field), images channels first, of the field's type.
@@ -43,7 +46,7 @@ def converted(match: Match, values: np.ndarray, rows: np.ndarray, steps: int | N
     if field.kind == "image":
         values = values[:, None] if values.ndim == 3 else np.moveaxis(values, -1, 1)
     if values.dtype.kind == "f":
-        _check_finite(match, values, rows)
+        _check_finite(match, values, rows, missing)
     wanted = np.dtype(field.dtype)
     if wanted.kind != "f":
         values = _whole(match, values, rows, wanted)
@@ -51,8 +54,8 @@ def converted(match: Match, values: np.ndarray, rows: np.ndarray, steps: int | N
     narrower = values.dtype.kind == "f" and not np.can_cast(values.dtype, wanted)
     with np.errstate(over="ignore"):
         tensor = torch.from_numpy(_writeable(values.astype(wanted, order="C", copy=False)))
-    if narrower and not _all_finite(tensor):
-        _refuse(match, ~torch.isfinite(tensor).numpy(), values, rows, f"it does not fit into {wanted}")
+    if narrower and not _all_finite(tensor) and bool((wrong := torch.isinf(tensor)).any()):
+        _refuse(match, wrong.numpy(), values, rows, f"it does not fit into {wanted}")
     return tensor
 
 
@@ -65,13 +68,17 @@ def _all_finite(values: Tensor) -> bool:
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
-def _check_finite(match: Match, values: np.ndarray, rows: np.ndarray) -> None:
+def _check_finite(match: Match, values: np.ndarray, rows: np.ndarray, missing: bool) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum()):
             return
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        _refuse(match, wrong, values, rows, "the model would answer NaN: leave these rows out, or fill in the values")
+    wrong = np.isinf(values) if missing else ~np.isfinite(values)
+    if not wrong.any():
+        return
+    rule = "the model would answer NaN: leave these rows out, or fill in the values"
+    if np.isnan(values[wrong]).all() and match.field.kind in ("features", "sequence"):
+        rule += ", or train again with impute first in data.preprocess, which fills them in"
+    _refuse(match, wrong, values, rows, rule)
 
 
 def _whole(match: Match, values: np.ndarray, rows: np.ndarray, wanted: "np.dtype[Any]") -> np.ndarray:

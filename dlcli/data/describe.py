@@ -1,24 +1,27 @@
 """What is in a dataset, for `dlcli data show` and `dlcli init`."""
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import numpy as np
 
 from dlcli.contracts.field import Kind, Role
 from dlcli.contracts.task import Task
-from dlcli.data.hdf5 import open_file
+from dlcli.data.column_figures import ColumnFigures
+from dlcli.data.field_pass import FieldPass, StepFigures, TokenFigures, read_field
+from dlcli.data.hdf5 import dataset_names, open_file
 from dlcli.data.inspection import Inspection, inspect
-from dlcli.data.load import BLOCK_BYTES
+from dlcli.data.memory import available_memory, needed_memory
+from dlcli.data.pictures import Picture, pictures_of
+from dlcli.data.slow_layouts import SlowLayouts, slow_layouts
 from dlcli.data.splits import file_splits
+from dlcli.data.storage import Storage, storage_of
 from dlcli.data.stored import StoredField
 from dlcli.data.target import Asked, TargetError, infer_task
-
-if TYPE_CHECKING:
-    import h5py
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,14 @@ class FieldDescription:
         classes: Names of its classes or labels.
         names: Names of its columns.
         of: The field that it belongs to.
-        chunks: Shape of a chunk on disk; None where it is contiguous.
-        compression: Name of the filter, such as `gzip`; None without.
-        minimum: Smallest finite value; None where there is none.
-        maximum: Largest finite value.
-        mean: Mean of the finite values.
+        rows: Rows of all parts together.
+        read_rows: How many of them were looked at for the figures.
+        storage: How it is stored.
+        figures: Figures of all values together; None where these are no numbers.
+        columns: Figures of every column, where rows have columns.
+        steps: How long rows are, where it is a length or a mask.
+        tokens: Which tokens there are, where it holds tokens.
+        pictures: A few of its rows, where these are images.
     """
 
     name: str
@@ -49,11 +55,35 @@ class FieldDescription:
     classes: tuple[str, ...]
     names: tuple[str, ...]
     of: str | None
-    chunks: tuple[int, ...] | None
-    compression: str | None
-    minimum: float | None
-    maximum: float | None
-    mean: float | None
+    rows: int
+    read_rows: int
+    storage: Storage
+    figures: ColumnFigures | None = None
+    columns: tuple[ColumnFigures, ...] = ()
+    steps: StepFigures | None = None
+    tokens: TokenFigures | None = None
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def minimum(self) -> float | None:
+        """Smallest finite value; None where there is none."""
+        return self.figures.minimum if self.figures else None
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the finite values."""
+        return self.figures.mean if self.figures else None
+
+    @property
+    def maximum(self) -> float | None:
+        """Largest finite value."""
+        return self.figures.maximum if self.figures else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON-ready table; of pictures only where they lie."""
+        table = dataclasses.asdict(dataclasses.replace(self, pictures=()))
+        table["storage"]["ratio"] = self.storage.ratio
+        return {**table, "pictures": [picture.as_json() for picture in self.pictures]}
 
 
 @dataclass(frozen=True)
@@ -63,18 +93,24 @@ class FileDescription:
     Args:
         path: The file.
         bytes: Its size.
+        memory_bytes: What its fields take once they are read.
+        available_bytes: Memory that could be used when it was looked at; None where nobody tells.
         layout: `groups`, `flat` or `indices`, as in `Layout`.
         splits: Rows of every split of the file; without splits, of `all`.
         task: The task, where it is plain from the target.
         per_position: Whether there is a target for each of T positions.
         fields: Every dataset, those with a role first.
         class_counts: For every split the rows of each class, or for labels those that have it; empty for regression.
+            Of a target larger than 64 MiB, among the rows that were looked at.
         attributes: The file's own attributes, such as its source.
+        slow: What makes it slow to train on, and what mends it.
         notes: What is odd: problems that training would refuse, datasets that are not used.
     """
 
     path: str
     bytes: int
+    memory_bytes: int
+    available_bytes: int | None
     layout: str
     splits: Mapping[str, int]
     task: Task | None
@@ -82,18 +118,22 @@ class FileDescription:
     fields: tuple[FieldDescription, ...]
     class_counts: Mapping[str, Mapping[str, int]]
     attributes: Mapping[str, str]
+    slow: SlowLayouts
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON-ready table."""
-        return asdict(self)
+        table = dataclasses.asdict(dataclasses.replace(self, fields=()))
+        return {**table, "fields": [field.as_json() for field in self.fields]}
 
 
-def describe(path: Path) -> FileDescription:
+def describe(path: Path, *, full: bool = False, pictures: int = 0) -> FileDescription:
     """Describe a dataset file, also one that training would refuse; values are read in blocks, never all at once.
 
     Args:
         path: The file.
+        full: Whether all rows are read; else of a field larger than 64 MiB as much, from everywhere in the file.
+        pictures: Most images that are shown of a field.
 
     Returns:
         The description.
@@ -111,75 +151,92 @@ def describe(path: Path) -> FileDescription:
                 asked = infer_task(target, inspection.fields, None)
             except TargetError as cause:
                 notes.append(f"{target.where}: {cause}")
-        splits, findings = file_splits(inspection)
-        notes += [str(finding) for finding in findings]
-        if inspection.layout.form == "flat":
-            splits = {"all": splits["train"]} if splits else {}
+        sizes, membership, findings = _splits(inspection)
+        notes += findings
+        everything = (*inspection.fields, *inspection.unused)
+        found = {field.name: _read(field, inspection, asked, membership, full=full) for field in everything}
+        datasets = [file[name] for name in dataset_names(file)]
         return FileDescription(
             path=str(path),
             bytes=path.stat().st_size,
+            memory_bytes=needed_memory(inspection.fields),
+            available_bytes=available_memory(),
             layout=inspection.layout.form,
-            splits={split: len(rows) for split, rows in splits.items()},
+            splits=sizes,
             task=asked.task if asked else None,
             per_position=asked.per_position if asked else False,
-            fields=tuple(_field(field, inspection) for field in (*inspection.fields, *inspection.unused)),
-            class_counts=_class_counts(target, asked, splits) if target and asked else {},
+            fields=tuple(_described(field, found[field.name], target, pictures) for field in everything),
+            class_counts=found[target.name].class_counts if target else {},
             attributes={name: str(value) for name, value in file.attrs.items()},
+            slow=slow_layouts(path, _all_fields(inspection), datasets),
             notes=tuple(notes),
         )
 
 
-def _field(field: StoredField, inspection: Inspection) -> FieldDescription:
-    minimum, maximum, total, count = math.inf, -math.inf, 0.0, 0
-    if all(dataset.dtype.kind in "buif" for dataset in field.datasets.values()):
-        for dataset in field.datasets.values():
-            for block in _blocks(dataset):
-                values = block[np.isfinite(block)]
-                if values.size:
-                    minimum, maximum = min(minimum, float(values.min())), max(maximum, float(values.max()))
-                    total, count = total + float(values.sum(dtype=np.float64)), count + values.size
-    first = field.first
+def _splits(inspection: Inspection) -> "tuple[dict[str, int], dict[str, np.ndarray[Any, Any]] | None, list[str]]":
+    """Return rows of each split; whether each row is in it, where the file lists them; and what is wrong with these."""
+    sizes = inspection.sizes
+    if inspection.layout.form != "indices":
+        return {part or "all": rows for part, rows in sizes.items()}, None, []
+    splits, findings = file_splits(inspection)
+    membership = {}
+    for split, rows in splits.items():
+        indices = rows.numpy()
+        inside = np.zeros(sum(sizes.values()), bool)
+        inside[indices[(indices >= 0) & (indices < len(inside))]] = True  # `check` tells of the others
+        membership[split] = inside
+    return {split: len(rows) for split, rows in splits.items()}, membership, [str(finding) for finding in findings]
+
+
+def _read(
+    field: StoredField,
+    inspection: Inspection,
+    asked: Asked | None,
+    membership: "Mapping[str, np.ndarray[Any, Any]] | None",
+    *,
+    full: bool,
+) -> FieldPass:
+    tied = [other for other in inspection.by_role("length") if other.of == field.name]
+    owners = [other for other in inspection.fields if field.role in ("length", "mask") and other.name == field.of]
+    return read_field(
+        field,
+        owners[0] if owners else None,
+        tied[0] if tied else None,
+        asked if field is inspection.target else None,
+        membership,
+        full=full,
+    )
+
+
+def _described(field: StoredField, found: FieldPass, target: StoredField | None, pictures: int) -> FieldDescription:
+    low = found.figures.minimum if found.figures else None
+    high = found.figures.maximum if found.figures else None
+    shown = field.kind == "image" and low is not None and high is not None
     return FieldDescription(
         name=field.name,
         role=field.role,
         kind=field.kind,
         shape=field.row_shape,
-        dtype=str(first.dtype),
+        dtype=str(field.first.dtype),
         classes=field.classes,
         names=field.names,
         of=field.of,
-        chunks=first.chunks,
-        compression=first.compression,
-        minimum=minimum if count else None,
-        maximum=maximum if count else None,
-        mean=total / count if count else None,
+        rows=sum(len(dataset) for dataset in field.datasets.values() if dataset.shape),
+        read_rows=found.rows,
+        storage=storage_of(field),
+        figures=found.figures,
+        columns=found.columns,
+        steps=found.steps,
+        tokens=found.tokens,
+        pictures=pictures_of(field, target, low or 0.0, high or 0.0, pictures) if shown else (),
     )
 
 
-def _blocks(dataset: "h5py.Dataset") -> Iterator[np.ndarray[Any, Any]]:
-    """Yield the values of a dataset of any shape, some rows at a time."""
-    if not dataset.shape:
-        return
-    row_bytes = dataset.dtype.itemsize * int(np.prod(dataset.shape[1:]))
-    step = max(1, BLOCK_BYTES // max(1, row_bytes))
-    for start in range(0, len(dataset), step):
-        yield dataset[start : start + step]
-
-
-def _class_counts(target: StoredField, asked: Asked, splits: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Count the rows of each class; values outside the classes are left out, `check` names them."""
-    if not asked.classes:
-        return {}
-    labels = np.concatenate([dataset[...] for dataset in target.datasets.values()])
-    found = {}
-    for split, rows in splits.items():
-        indices = rows.numpy()
-        part = labels[indices[(indices >= 0) & (indices < len(labels))]]  # `check` tells of the others
-        if asked.task is Task.MULTILABEL:
-            counts = (part == 1).reshape(-1, len(asked.classes)).sum(0)
-        else:
-            flat = part.reshape(-1).astype(np.int64)
-            inside = flat[(flat >= 0) & (flat < len(asked.classes))]
-            counts = np.bincount(inside, minlength=len(asked.classes))
-        found[split] = dict(zip(asked.classes, counts.tolist(), strict=True))
-    return found
+def _all_fields(inspection: Inspection) -> Sequence[StoredField]:
+    """Return all fields, those that cannot be read as numbers included."""
+    known = {field.name: field for field in (*inspection.fields, *inspection.unused)}
+    by_name: dict[str, dict[str, h5py.Dataset]] = {}
+    for part, datasets in inspection.layout.parts.items():
+        for name, dataset in datasets.items():
+            by_name.setdefault(name, {})[part] = dataset
+    return [known.get(name, StoredField(name, datasets)) for name, datasets in by_name.items()]

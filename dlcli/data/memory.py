@@ -8,6 +8,8 @@ from pathlib import Path
 from dlcli.data.finding import Finding, error
 from dlcli.data.stored import StoredField
 
+SHARE = 0.5
+"""Of the memory that is available, what a dataset may take: preprocessed copies and training take more."""
 _MACHINE = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
 
@@ -41,6 +43,30 @@ def needed_memory(fields: Sequence[StoredField]) -> int:
             count *= size
         total += count * field.dtype.itemsize
     return total
+
+
+def stored_fields(fields: Sequence[StoredField], budget: int | None) -> list[StoredField]:
+    """Return the inputs and conditions that stay on disk so that the rest fits into a budget: the largest first.
+
+    Args:
+        fields: All fields.
+        budget: Bytes; None for a share of what is available now, and no limit where that is not known.
+
+    Returns:
+        The fields; none where all fit.
+    """
+    if budget is None:
+        available = available_memory()
+        budget = None if available is None else int(SHARE * available)
+    left = needed_memory(fields)
+    found: list[StoredField] = []
+    large = sorted((f for f in fields if f.role in ("input", "condition")), key=lambda f: -needed_memory([f]))
+    for field in large:
+        if budget is None or left <= budget:
+            break
+        found.append(field)
+        left -= needed_memory([field])
+    return found
 
 
 def too_large(fields: Sequence[StoredField]) -> list[Finding]:

@@ -1,5 +1,6 @@
 """Fitting preprocessors on training rows, and what a network gets after them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -66,17 +67,21 @@ def _fit(
     state = None
     try:
         for chunk in _chunks(dataset, field, rows):
-            values = _valid(_apply(before, dataset.tensors[field.name].index_select(0, chunk)), dataset, field, chunk)
+            values = _valid(_apply(before, dataset.rows_of(field.name).index_select(0, chunk)), dataset, field, chunk)
             part = component.fit(values)
             state = part if state is None else component.merge(state, part)
+        state = component.finish(state or {}, output_field(field, [step.component for step in before]))
     except ValueError as cause:
         raise DataError(f"the preprocessor {component.name} cannot be fitted on {field.name}: {cause}") from cause
-    kept = {name: value.float() if value.is_floating_point() else value for name, value in (state or {}).items()}
+    kept = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return FittedPreprocessor(component, kept)
 
 
 def _chunks(dataset: Dataset, field: Field, rows: Tensor) -> Iterator[Tensor]:
-    return iter(torch.split(rows, max(1, CHUNK_BYTES // max(1, 8 * dataset.tensors[field.name][0].numel()))))
+    row = 8 * math.prod(dataset.rows_of(field.name).shape[1:])
+    # States merge in any order, and what is on disk is read in its own.
+    in_order = rows.sort().values if field.name in dataset.stored else rows
+    return iter(torch.split(in_order, max(1, CHUNK_BYTES // max(1, row))))
 
 
 def _valid(values: Tensor, dataset: Dataset, field: Field, rows: Tensor) -> Tensor:
@@ -110,6 +115,14 @@ def preprocess(fitted: Sequence[FittedPreprocessor], kind: Kind, values: Tensor)
     return _apply(fitted, values).to(network_dtype(kind))
 
 
+def output_field(field: Field, preprocessors: Sequence[Preprocessor]) -> Field:
+    """Return how a field looks after preprocessing; preprocessors that do not accept it are passed over."""
+    for component in preprocessors:
+        if component.accepts(field):
+            field = component.output(field)
+    return field
+
+
 def columns_dimension(kind: Kind, values: Tensor) -> int:
     """Return the dimension of preprocessed rows along which a field has columns: an image's channels, else the last."""
     return 1 if kind == "image" else values.ndim - 1
@@ -127,9 +140,7 @@ def input_output(dataset: Dataset, preprocessors: Sequence[Preprocessor]) -> Inp
     """
 
     def after(field: Field) -> Field:
-        for component in preprocessors:
-            if component.accepts(field):
-                field = component.output(field)
+        field = output_field(field, preprocessors)
         return replace(field, dtype=str(network_dtype(field.kind)).removeprefix("torch."))
 
     target, task = dataset.target, dataset.task

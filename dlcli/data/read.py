@@ -1,10 +1,11 @@
 """Reading an HDF5 file into a `Dataset`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
+from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.task import Task
 from dlcli.data.finding import refuse
 from dlcli.data.fingerprint import fingerprint
@@ -12,8 +13,9 @@ from dlcli.data.hdf5 import open_file
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
-from dlcli.data.memory import too_large
+from dlcli.data.memory import stored_fields, too_large
 from dlcli.data.splits import complete_splits, file_splits
+from dlcli.data.stored_rows import stored_rows
 from dlcli.data.target import TargetError, infer_task, shape_target
 from dlcli.data.values import value_findings
 from dlcli.errors import DataError
@@ -29,8 +31,10 @@ def read_dataset(
     stratify: bool | None = None,
     seed: int = 0,
     complete: bool = True,
+    preprocess: Sequence[Preprocessor] = (),
+    memory: int | None = None,
 ) -> Dataset:
-    """Read a dataset into memory, checked: shapes, types, links, NaN, labels.
+    """Read a dataset into memory, checked: shapes, types, links, NaN, labels; inputs that are too large stay on disk.
 
     Args:
         path: The HDF5 file; opened read-only and closed again.
@@ -42,6 +46,8 @@ def read_dataset(
         seed: Decides which rows; with the rows themselves, nothing else does.
         complete: Whether missing splits are made. Without, the file is only to be evaluated: it needs no `train`, and
             all rows of a file without splits are `test`.
+        preprocess: The recipe's `data.preprocess`: where it fills in missing values, NaN is none that is wrong.
+        memory: Bytes that the data may take in memory; None for half of what is available now.
 
     Returns:
         All rows of all splits.
@@ -58,9 +64,12 @@ def read_dataset(
         except TargetError as cause:
             raise DataError(f"{path}: {target.where}: {cause}") from cause
         splits, findings = file_splits(inspection)
-        refuse(path, findings or too_large(inspection.fields))
-        tensors = {field.name: load(field) for field in inspection.fields}
-        refuse(path, value_findings(inspection.fields, tensors, asked))
+        on_disk = stored_fields(inspection.fields, memory)
+        inside = [field for field in inspection.fields if field not in on_disk]
+        refuse(path, findings or too_large(inside))
+        tensors = {field.name: load(field) for field in inside}
+        stored = {field.name: stored_rows(path, field) for field in on_disk}
+        refuse(path, value_findings(inspection.fields, {**tensors, **stored}, asked, preprocess))
         settled: dict[str, Field] = {}
         for field in inspection.fields:
             if field is target:
@@ -83,4 +92,4 @@ def read_dataset(
         )
     elif inspection.layout.form == "flat":
         splits = {"test": splits["train"]}
-    return Dataset(settled, tensors, splits, asked.task, asked.per_position, fingerprint(path))
+    return Dataset(settled, tensors, splits, asked.task, asked.per_position, fingerprint(path), stored)

@@ -147,7 +147,7 @@ class ImportedRows(RowSource):
 
     def arrays(self, part: RowPart, names: Sequence[str], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Read fields; as the base says, and compare what the importer gives with what it said."""
-        for arrays in self._importer.chunks(self.path, names, rows):
+        for arrays in self._importer.chunks(self.path, [part.fields[name] for name in names], rows):
             for name in names:
                 shape = part.fields[name].shape
                 if arrays[name].shape != (len(arrays[names[0]]), *shape):

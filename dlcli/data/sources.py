@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.dataset import Dataset, FieldRows
 from dlcli.contracts.field import Field
 from dlcli.contracts.member import Member
 from dlcli.data.preprocessing import columns_dimension, network_dtype, on_device, preprocess
@@ -26,7 +26,7 @@ class Source:
         finish: What is left to do to gathered rows on the training device.
     """
 
-    rows: Tensor
+    rows: FieldRows
     finish: Callable[[Tensor], Tensor] | None = None
 
     def gather(self, index: Tensor, device_index: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class SourceRoom:
         keep = row_bytes * self._dataset.rows <= PREPARED_BYTES
         sources = tuple(self._field(field, member, keep) for field in fields)
         count = len(member.io.inputs)
-        weights = self._role("weight", torch.float32)
+        weights = self._dataset.by_role("weight")
         other = member.training_target if training else None
         target = self._share(self._dataset.target.name) if other is None else other.to(self._device)
         return Sources(
@@ -93,7 +93,7 @@ class SourceRoom:
             lengths=self._role("length", torch.int64),
             mask=self._role("mask", torch.bool),
             offset=None if member.offset is None else Source(member.offset.to(self._device, torch.float32)),
-            weights=weights.rows if weights else None,
+            weights=self._share(weights[0].name, torch.float32) if weights else None,
             row_bytes=max(1, row_bytes),
         )
 
@@ -114,7 +114,9 @@ class SourceRoom:
         fed = member.fed.get(field.name)
         columns = member.input_columns.get(field.name)
         fitted = member.preprocessing.get(field.name, ())
-        rows = self._dataset.tensors[field.name] if fed is None else fed
+        if fed is None and field.name in self._dataset.stored:
+            keep = False  # read as it is gathered
+        rows = self._dataset.rows_of(field.name) if fed is None else fed
         if keep and fed is None and columns is None and not fitted and rows.dtype == network_dtype(field.kind):
             return Source(self._share(field.name))
         there = on_device(fitted, self._device)
@@ -126,7 +128,10 @@ class SourceRoom:
                 return made
             return made.index_select(columns_dimension(field.kind, made), chosen)
 
-        return Source(self._prepare((rows, columns, *fitted), field, rows, finish)) if keep else Source(rows, finish)
+        if not keep:
+            return Source(rows, finish)
+        assert isinstance(rows, Tensor)
+        return Source(self._prepare((rows, columns, *fitted), field, rows, finish))
 
     def _prepare(
         self, made_from: tuple[object, ...], field: Field, rows: Tensor, finish: Callable[[Tensor], Tensor]

@@ -73,7 +73,7 @@ class StackedSources:
 
     def _joined_rows(self, sources: Sequence[Source]) -> Tensor | None:
         """Return the rows of all members end to end, so that one gather does; None where that gains nothing."""
-        each = [source.rows for source in sources]
+        each = [source.rows for source in sources if isinstance(source.rows, Tensor)]
         if any(source.finish for source in sources) or all(rows is each[0] for rows in each):
             return None
         key = tuple(map(id, each))

@@ -1,14 +1,18 @@
 """What may be wrong with values: NaN and infinity, labels outside the classes, lengths, masks and weights."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from dlcli.contracts.dataset import FieldRows
 from dlcli.contracts.field import Kind
+from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.task import Task
 from dlcli.data.finding import Finding, error
 from dlcli.data.load import pieces
+from dlcli.data.missing import advice_on_missing, may_be_missing, recipe_line
 from dlcli.data.stored import StoredField
 from dlcli.data.target import Asked
 
@@ -22,13 +26,19 @@ _AXES = {
 }
 
 
-def value_findings(fields: Sequence[StoredField], tensors: Mapping[str, Tensor], asked: Asked | None) -> list[Finding]:
+def value_findings(
+    fields: Sequence[StoredField],
+    tensors: Mapping[str, FieldRows],
+    asked: Asked | None,
+    preprocess: Sequence[Preprocessor] | None = (),
+) -> list[Finding]:
     """Find everything that is wrong with the values of fields.
 
     Args:
         fields: The fields.
         tensors: Their values as loaded, by name.
         asked: What the target asks for; None where that is not known.
+        preprocess: What is applied to inputs and conditions; None where there is no recipe that says so.
 
     Returns:
         One error for every dataset and kind of mistake.
@@ -36,48 +46,52 @@ def value_findings(fields: Sequence[StoredField], tensors: Mapping[str, Tensor],
     found = []
     for field in fields:
         rows = tensors[field.name]
-        found.extend(finite_findings(field, rows))
+        found.extend(finite_findings(field, rows, preprocess))
         if field.role == "target" and asked:
             found.extend(label_findings(field, rows, asked))
         found.extend(role_findings(field, rows, fields))
     return found
 
 
-def finite_findings(field: StoredField, rows: Tensor) -> list[Finding]:
-    """Find NaN and infinite values.
+def finite_findings(
+    field: StoredField, rows: FieldRows, preprocess: Sequence[Preprocessor] | None = ()
+) -> list[Finding]:
+    """Find NaN and infinite values; NaN that preprocessing fills in is none.
 
     Args:
         field: The field.
         rows: All its rows.
+        preprocess: As for `value_findings`.
 
     Returns:
-        One error for every dataset that holds any: how many, and the place of the first.
+        One error for every dataset that holds any: how many, and the place of the first; a warning where there is no
+        recipe, and a recipe could have them filled in.
     """
     if not rows.is_floating_point():
         return []
+    seen = field.as_field() if field.role in ("input", "condition") else None
+    filled = seen is not None and may_be_missing(seen, preprocess or ())
     found = []
     for where, piece in pieces(field).items():
         bad, nan, first = 0, 0, None
-        part = rows[piece]
-        step = max(1, BLOCK_VALUES // max(1, part[0].numel()))
-        for start in range(0, len(part), step):
-            block = part[start : start + step]
-            wrong = ~block.isfinite()
+        for start, block in _blocks(rows, piece):
+            wrong = block.isinf() if filled else ~block.isfinite()
             count = int(wrong.sum())
             if count and first is None:
                 first = wrong.nonzero()[0]
                 first[0] += start
-            bad, nan = bad + count, nan + (int(block.isnan().sum()) if count else 0)
+            bad, nan = bad + count, nan + (int(block.isnan().sum()) if count and not filled else 0)
         if first is not None:
             place = place_of(field.kind, field.names, first.tolist())
             kinds = [f"{count} {what}" for count, what in ((nan, "NaN"), (bad - nan, "infinite")) if count]
-            found.append(
-                error(
-                    where,
-                    f"{' and '.join(kinds)} of {part.numel()} values, the first in {place}; "
-                    "training would turn NaN: remove these rows, or fill in the values",
-                )
-            )
+            told = f"{' and '.join(kinds)} of {_numbers(rows, piece)} values, the first in {place}"
+            if seen is None or nan < bad:
+                found.append(error(where, f"{told}; training would turn NaN: remove these rows, or fill in the values"))
+            elif preprocess is None and seen.kind in ("features", "sequence"):
+                advice = f"they are taken as missing where the recipe says {recipe_line(())}"
+                found.append(Finding("warning", where, f"{told}; {advice}"))
+            else:
+                found.append(error(where, f"{told}; {advice_on_missing(seen, preprocess or ())}"))
     return found
 
 
@@ -100,7 +114,7 @@ def place_of(kind: Kind | None, names: Sequence[str], index: Sequence[int]) -> s
     return ", ".join(parts)
 
 
-def label_findings(field: StoredField, rows: Tensor, asked: Asked) -> list[Finding]:
+def label_findings(field: StoredField, rows: FieldRows, asked: Asked) -> list[Finding]:
     """Find labels outside the classes.
 
     Args:
@@ -122,7 +136,7 @@ def label_findings(field: StoredField, rows: Tensor, asked: Asked) -> list[Findi
     return _outside(field, rows, count - 1, f"there are {count} classes, 0 to {count - 1} ({listed})")
 
 
-def role_findings(field: StoredField, rows: Tensor, fields: Sequence[StoredField]) -> list[Finding]:
+def role_findings(field: StoredField, rows: FieldRows, fields: Sequence[StoredField]) -> list[Finding]:
     """Find lengths beyond the steps, masks other than 0 and 1, and weights below 0.
 
     Args:
@@ -148,23 +162,37 @@ def role_findings(field: StoredField, rows: Tensor, fields: Sequence[StoredField
     return []
 
 
-def _outside(field: StoredField, rows: Tensor, most: int | None, rule: str, least: int = 0) -> list[Finding]:
+def _outside(field: StoredField, rows: FieldRows, most: int | None, rule: str, least: int = 0) -> list[Finding]:
     found = []
     for where, piece in pieces(field).items():
-        part = rows[piece]
-        wrong = part < least if most is None else (part < least) | (part > most)
-        if bool(wrong.any()):
-            first = wrong.nonzero()[0]
-            value = part[tuple(first)].item()
-            place = f"row {int(first[0])}" + (f", column {int(first[1])}" if len(first) > 1 else "")
+        count, place, value = 0, "", None
+        for start, block in _blocks(rows, piece):
+            wrong = block < least if most is None else (block < least) | (block > most)
+            if not count and bool(wrong.any()):
+                first = wrong.nonzero()[0]
+                value = block[tuple(first)].item()
+                place = f"row {int(first[0]) + start}" + (f", column {int(first[1])}" if len(first) > 1 else "")
+            count += int(wrong.sum())
+        if count:
             found.append(
                 error(
                     where,
-                    f"{int(wrong.sum())} values are outside: the first is {value} in {place}; {rule}. Correct "
+                    f"{count} values are outside: the first is {value} in {place}; {rule}. Correct "
                     "the values" + (" or the attribute `classes`" if field.classes else ""),
                 )
             )
     return found
+
+
+def _blocks(rows: FieldRows, piece: slice) -> Iterator[tuple[int, Tensor]]:
+    """Yield rows of a dataset some at a time, each with its place in the dataset."""
+    step = max(1, BLOCK_VALUES // max(1, math.prod(rows.shape[1:])))
+    for start in range(piece.start, piece.stop, step):
+        yield start - piece.start, rows[start : min(start + step, piece.stop)]
+
+
+def _numbers(rows: FieldRows, piece: slice) -> int:
+    return int(piece.stop - piece.start) * math.prod(rows.shape[1:])
 
 
 def row_findings(name: str, rows: Tensor, total: int) -> list[Finding]:

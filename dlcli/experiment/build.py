@@ -1,6 +1,6 @@
 """The use case behind `dlcli build`: everything that can be found out before training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from dlcli.contracts.component import implements
+from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
 from dlcli.contracts.selector import select_parameters
-from dlcli.data.batches import InMemoryBatches
+from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
 from dlcli.experiment.prepare import placed, prepare
 from dlcli.experiment.train import check_extras
@@ -123,7 +124,8 @@ def build(
         frozen = frozen_parameters(prepared.member, checked.train.freeze)
         prepared = prepared.with_members(frozen=frozen)
     member, dataset = prepared.member, prepared.dataset
-    batches = InMemoryBatches(dataset, where)
+    learnt = [each.training_rows for each in prepared.plan.members]
+    batches = make_batches(dataset, where, learnt, prepared.recipe.seed)
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         network = build_network(member, where)
         seed_epoch(active_dropouts(network), member, 1, where)
@@ -162,8 +164,27 @@ def build(
         steps_per_epoch=batches.steps(member),
         regularized={named.id: _touched(named.component, network) for named in checked.regularizers},
         device=str(where),
-        notes=(*prepared.plan.notes, *(f"{name} got no gradient: the loss does not depend on it" for name in silent)),
+        notes=(
+            *prepared.plan.notes,
+            *_streamed(dataset),
+            *_missing(dataset),
+            *(f"{name} got no gradient: the loss does not depend on it" for name in silent),
+        ),
     )
+
+
+def _streamed(dataset: Dataset) -> Iterator[str]:
+    """Say which fields stay on disk."""
+    for name, rows in dataset.stored.items():
+        yield f"{name} is streamed: its {rows.nbytes / 2**30:.1f} GiB stay on disk (data.memory says how much may not)"
+
+
+def _missing(dataset: Dataset) -> Iterator[str]:
+    """Yield which inputs lack values, as far as they are in memory; that all are filled in was seen on reading."""
+    for field in (*dataset.by_role("input"), *dataset.by_role("condition")):
+        rows = dataset.tensors.get(field.name)
+        if rows is not None and rows.is_floating_point() and (count := int(rows.isnan().sum())):
+            yield f"{field.name} lacks {count:,} of {rows.numel():,} values, which preprocessing fills in"
 
 
 def _touched(regularizer: Any, network: nn.Module) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from dlcli.contracts.history import History
 from dlcli.contracts.member import Member, Result
 from dlcli.contracts.run import RunInfo
-from dlcli.data.batches import InMemoryBatches
+from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import Interrupted, StorageError, TrainingError
 from dlcli.experiment.interruption import Interruption
 from dlcli.experiment.outcome import Ending, close_plain
@@ -66,7 +66,8 @@ def execute(execution: Execution, display: Display, plugins: Plugins) -> Summary
     run.update(status="running", finished=None, error=None, device=str(device), **owner())
     info = RunInfo(run.path, "train", execution.recipe)
     observers = Observers(plugins)
-    batches = InMemoryBatches(prepared.dataset, device)
+    learnt = [member.training_rows for member in members]
+    batches = make_batches(prepared.dataset, device, learnt, prepared.recipe.seed)
     with display, Interruption() as interruption:
         watch = RunWatch(info, display, observers, interruption)
 

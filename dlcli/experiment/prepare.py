@@ -19,7 +19,7 @@ from dlcli.errors import DataError, Problem, RecipeError
 from dlcli.experiment.members import Plan, plan_members
 from dlcli.experiment.models.model import ModelDescription, describe
 from dlcli.experiment.settle import direction, settle
-from dlcli.recipe.model import Recipe
+from dlcli.recipe.model import Recipe, bytes_of
 from dlcli.recipe.read import read_toml
 from dlcli.registry import Registry
 
@@ -132,6 +132,8 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
         stratify=data.split.stratify,
         seed=recipe.seed,
         complete=complete,
+        preprocess=data.preprocess,
+        memory=None if data.memory is None else bytes_of(data.memory),
     )
 
 

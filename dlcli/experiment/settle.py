@@ -50,9 +50,19 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
     problems = [*_task_problems(loss, metrics, task), *_monitor_problems(recipe.train.monitor, metrics, has_val)]
     if problems:
         raise RecipeError(problems)
-    data = recipe.data.model_copy(update={"task": task, "fingerprint": dataset.fingerprint})
+    data = recipe.data.model_copy(
+        update={"task": task, "fingerprint": dataset.fingerprint, "memory": recipe.data.memory or _memory(dataset)}
+    )
     train = recipe.train.model_copy(update={"loss": loss, "metrics": metrics})
     return recipe.model_copy(update={"data": data, "train": train})
+
+
+def _memory(dataset: Dataset) -> str | None:
+    """Return a budget that keeps the same fields on disk wherever the recipe runs; None where all are in memory."""
+    if not dataset.stored:
+        return None
+    inside = sum(rows.nbytes for rows in dataset.tensors.values())
+    return str(inside + min(rows.nbytes for rows in dataset.stored.values()) // 2)
 
 
 def settled_loss(recipe: Recipe) -> Loss:

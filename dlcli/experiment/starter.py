@@ -133,6 +133,8 @@ def _about(description: FileDescription) -> Iterator[str]:
     for field in description.fields:
         size = "".join(f" {length} ×" for length in field.shape).rstrip(" ×")
         span = "" if field.minimum is None else f", {field.minimum:g} to {field.maximum:g}"
+        if field.figures is not None and field.figures.missing:
+            span += f", {100 * field.figures.missing:.2g} % missing"
         role = f"{field.role} of {field.of}" if field.of else field.role or "not used"
         yield f"{field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
     counts = next(iter(description.class_counts.values()), {})
@@ -156,7 +158,8 @@ def _comment(text: str) -> str:
 def _doubts(description: FileDescription, architecture: str) -> Iterator[str]:
     """Yield what the chosen architecture cannot do."""
     refused = _by_role(description, "condition")
-    refused += [field for field in _by_role(description, "input") if field.kind in ("tokens", "categorical")]
+    refused += [field for field in _by_role(description, "input") if field.kind == "tokens"]
+    refused += [field for field in _by_role(description, "input") if field.kind == "categorical" and not field.classes]
     for field in refused:
         yield f"{architecture} cannot take {field.name} ({field.role}, {field.kind}): choose another architecture."
     if description.per_position:
@@ -176,13 +179,25 @@ def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]
         divisible = not _by_role(description, "group") and min(counts, default=0) > 2
         by_class = task in (Task.BINARY, Task.MULTICLASS)
         values["split"] = {**missing, "stratify": True} if by_class and divisible else missing
-    if any(field.kind in ("features", "image", "sequence") for field in _by_role(description, "input", "condition")):
-        values["preprocess"] = ["standardize"]
+    if preprocess := _preprocess(description):
+        values["preprocess"] = preprocess
     comments = {
         "path": "relative to this file",
         "task": "a guess, since the target is integers without `classes`; or regression",
     }
     return _keys(values, DataSection, comments)
+
+
+def _preprocess(description: FileDescription) -> list[str]:
+    """Return what makes numbers of the inputs that networks learn well from; missing values are filled in first."""
+    fields = _by_role(description, "input", "condition")
+    columns = [field for field in fields if field.kind in ("features", "sequence")]
+    needed = {
+        "impute": any(field.figures is not None and field.figures.missing for field in columns),
+        "one_hot": any(field.kind == "categorical" and field.classes for field in fields),
+        "standardize": bool(columns) or any(field.kind == "image" for field in fields),
+    }
+    return [name for name, wanted in needed.items() if wanted]
 
 
 def _train_keys(description: FileDescription, task: Task) -> list[str]:

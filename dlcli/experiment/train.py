@@ -210,7 +210,11 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
         task=str(prepared.dataset.task),
         monitor=prepared.monitor,
         direction=prepared.direction,
-        data={"path": str(Path(recipe.data.path).resolve()), "fingerprint": prepared.dataset.fingerprint},
+        data={
+            "path": str(Path(recipe.data.path).resolve()),
+            "fingerprint": prepared.dataset.fingerprint,
+            **({"streamed": list(prepared.dataset.stored)} if prepared.dataset.stored else {}),
+        },
         versions=versions(),
         packages=packages(components, plugins),
         git=git_state(),

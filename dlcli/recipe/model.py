@@ -33,6 +33,33 @@ def folder_name(name: str) -> str:
     return name
 
 
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def byte_count(text: str) -> str:
+    """Return a size unchanged, if it is one, such as `500MB`, `2GB` or `0`."""
+    bytes_of(text)
+    return text
+
+
+def bytes_of(text: str) -> int:
+    """Return how many bytes a size is.
+
+    Args:
+        text: A number with KB, MB, GB or TB behind it, or none.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]B)?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise ValueError(f"expected a size such as 500MB or 2GB; got {text!r}")
+    return int(float(found[1]) * _UNITS[(found[2] or "").upper()])
+
+
 def address(name: str) -> str:
     """Return an id unchanged, if `--set` can address it."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
@@ -78,6 +105,11 @@ class DataSection(Section):
     )
     task: Annotated[Task, Field(strict=False)] | None = Field(
         None, description="the task, where it cannot be inferred from the target"
+    )
+    memory: Annotated[str, AfterValidator(byte_count)] | None = Field(
+        None,
+        description="how much the data may take in memory, such as 2GB; larger inputs are streamed from disk; by "
+        "default half of what is available",
     )
     fingerprint: str | None = Field(
         None, description="digest of the file; where given, another file is refused (resolved recipes have it)"

@@ -39,3 +39,9 @@ def bar(share: float, width: int) -> str:
     """Return a horizontal bar for a share in [0, 1] of `width` characters, to an eighth of a character."""
     eighths = round(min(max(share, 0.0), 1.0) * width * 8)
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def histogram_line(counts: Sequence[int]) -> str:
+    """Return a line of bars as high as counts are: the largest is full, and a bar is seen wherever there is any."""
+    most = max(counts, default=0)
+    return "".join(LEVELS[max(0, math.ceil(count / most * len(LEVELS)) - 1)] if count else " " for count in counts)

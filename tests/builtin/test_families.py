@@ -40,7 +40,7 @@ EXPECTED = {
         "top_k",
         "voting",
     ],
-    "importer": ["npz"],
+    "importer": ["csv", "graph", "idx", "images", "npy", "npz", "sequences", "text"],
     "search": ["cmaes", "gp", "grid", "quasi_random", "random", "tpe"],
 }
 

@@ -166,6 +166,26 @@ def test_data_show(dlcli, workplace):
     assert dlcli("data", "show", "blobs.h5", "--json").json["task"] == "multiclass"
 
 
+def test_data_show_of_some_columns_and_as_a_page(dlcli, workplace, tmp_path):
+    outcome = dlcli("data", "show", "blobs.h5", "--columns", "1", "--full", "--html", str(tmp_path / "page.html"))
+    assert outcome.code == 0
+    assert "x: 0 " in outcome.out
+    assert "more column" in outcome.out
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_data_repack(dlcli, workplace, tmp_path):
+    output = str(tmp_path / "out.h5")
+    outcome = dlcli("data", "repack", "blobs.h5", "-o", output, "--codec", "gzip")
+    assert outcome.code == 0
+    assert f"written  {output}, every value checked" in outcome.out
+    assert "read shuffled" in outcome.out
+    assert dlcli("data", "repack", "blobs.h5", "-o", output, "--json").json["output"] == output
+    assert dlcli("data", "repack", "blobs.h5", "-o", output, "-q") == (0, "", "")
+    assert dlcli("data", "repack", "blobs.h5", "-o", "blobs.h5").code == 2
+    assert dlcli("data", "show", output).code == 0
+
+
 def test_data_check_leaves_with_3_where_training_would_refuse(dlcli, workplace, tmp_path):
     assert dlcli("data", "check", "blobs.h5").code == 0
     broken = tmp_path / "broken.h5"

@@ -29,7 +29,7 @@ def test_nothing_to_find(write: Write) -> None:
 
 def test_all_errors_at_once(write: Write) -> None:
     bad = X.copy()
-    bad[3, 1] = np.nan
+    bad[3, 1] = np.inf
     path = write(
         {"train/x": bad, "train/y": Y * 3, "train/w": X, "test/x": X[:5], "test/y": Y[:4], "test/w": X[:5]},
         y=TWO,
@@ -39,8 +39,27 @@ def test_all_errors_at_once(write: Write) -> None:
     assert len(errors) == 4
     assert errors[0] == "test: test/w has 5 rows, but test/y has 4; all datasets of a split have the same first length"
     assert errors[1].startswith("train/w: a weight is N; got 2 dimensions, 40×3")
-    assert errors[2].startswith("train/x: 1 NaN of 120 values, the first in row 3, column 1")
+    assert errors[2].startswith("train/x: 1 infinite of 120 values, the first in row 3, column 1")
     assert errors[3].startswith("train/y: 20 values are outside: the first is 3 in row 1")
+
+
+def test_missing_values_are_a_recipes_to_fill_in(write: Write) -> None:
+    lacking = X.copy()
+    lacking[3, 1] = np.nan
+    path = write({"x": lacking, "y": Y}, y=TWO, x={"names": ["a", "b", "c"]})
+    assert told(path, "error") == []
+    assert told(path, "warning") == [
+        "x: 1 NaN of 120 values, the first in row 3, column 1 ('b'); they are taken as missing where the recipe says "
+        'preprocess = ["impute"] under [data]'
+    ]
+    empty = lacking.copy()
+    empty[:, 2] = np.nan
+    found = told(write({"x": empty, "y": Y}, y=TWO), "warning")
+    assert found[1] == "x: 1 of 3 columns are the same in all training rows and tell nothing: 2; remove them"
+    lacking[4, 1] = np.inf
+    assert "1 NaN and 1 infinite of 120" in told(write({"x": lacking, "y": Y}, y=TWO), "error")[0]
+    image = write({"x": np.full((40, 4, 4, 3), np.nan, "float32"), "y": Y}, y=TWO)
+    assert "training would turn NaN: remove these rows" in told(image, "error")[0]
 
 
 def test_errors_of_structure_and_of_values_together(write: Write) -> None:

@@ -11,14 +11,16 @@ from dlcli.data.matching import match_field
 from dlcli.errors import DataError
 
 
-def convert(values, kind, shape, dtype, *, role="input", classes=(), names=(), steps=None, of=None, theirs=(), cols=()):
+def convert(
+    values, kind, shape, dtype, *, role="input", classes=(), names=(), steps=None, of=None, theirs=(), cols=(), **more
+):
     values = np.asarray(values)
     text = values.dtype.kind == "U"
     stored = SourceField("x", "x", values.shape[1:], "str" if text else values.dtype.name, None, None, theirs, cols)
     findings = []
     match = match_field(Field("x", role, kind, shape, dtype, classes, names, of), stored, findings)
     assert not findings
-    return converted(match, values, np.arange(100, 100 + len(values)), steps)
+    return converted(match, values, np.arange(100, 100 + len(values)), steps, **more)
 
 
 def test_columns_come_in_the_models_order():
@@ -101,3 +103,17 @@ def test_finite_numbers_whose_sum_is_not_pass():
     values = np.full((2, 2), 3e38, "float32")
     assert convert(values, "features", (2,), "float32").tolist() == values.tolist()
     assert convert(np.full((2, 1), 3e38), "features", (1,), "float32").isfinite().all()
+
+
+def test_missing_values_where_the_model_fills_them_in():
+    values = np.array([[1.0, np.nan], [np.nan, 2.0]])
+    found = convert(values, "features", (2,), "float32", missing=True)
+    np.testing.assert_array_equal(found, values.astype("float32"))
+    with pytest.raises(
+        DataError, match=r"row 101, column 0 is nan; .*train again with impute first in data\.preprocess"
+    ):
+        convert([[1.0], [np.nan]], "features", (1,), "float32")
+    with pytest.raises(DataError, match=r"row 101, column 0 is -inf; the model would answer NaN: .* the values$"):
+        convert([[np.nan], [-np.inf]], "features", (1,), "float32", missing=True)
+    with pytest.raises(DataError, match=r"row 101, column 0 is 1e\+300; it does not fit into float32"):
+        convert([[np.nan], [1e300]], "features", (1,), "float32", missing=True)

@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from dlcli import Field, Preprocessor
+from dlcli.builtin.preprocessors.impute import Impute
 from dlcli.builtin.preprocessors.scale import Scale
 from dlcli.builtin.preprocessors.standardize import Standardize
 from dlcli.data.preprocessing import fit_preprocessing, input_output, preprocess
@@ -137,3 +140,47 @@ def test_preprocessor_that_cannot_be_fitted(labelled: Write) -> None:
 def test_no_rows(labelled: Write) -> None:
     with pytest.raises(DataError, match="no rows to fit preprocessing on"):
         fit_preprocessing(read_dataset(labelled(train=9)), [Standardize()], torch.tensor([], dtype=torch.int64))
+
+
+def test_what_fills_in_missing_values_comes_first(write: Write) -> None:
+    lacking = VALUES.copy()
+    lacking[7, 2] = lacking[59, 0] = np.nan
+    path = write({"x": lacking, "y": np.ones(60)})
+    impute, standardize = Impute(), Standardize()
+    dataset = read_dataset(path, val=0, preprocess=[impute, standardize])
+    fitted = fit_preprocessing(dataset, [impute, standardize], torch.arange(50))["x"]
+    oracle = make_pipeline(SimpleImputer(strategy="median"), StandardScaler()).fit(lacking[:50])
+    got = preprocess(fitted, "features", dataset.tensors["x"])
+    np.testing.assert_allclose(got, oracle.transform(lacking), atol=1e-5)
+    with pytest.raises(
+        DataError, match=r"x: 2 NaN of 240 values.*standardize cannot take them: put impute before it in"
+    ):
+        read_dataset(path, preprocess=[standardize, impute])
+    with pytest.raises(
+        DataError, match=r'let impute fill them in, preprocess = \["impute", "standardize"\] under \[data'
+    ):
+        read_dataset(path, preprocess=[standardize])
+
+
+def test_missing_values_of_targets_and_images_are_none(write: Write) -> None:
+    path = write({"x": VALUES, "y": np.where(np.arange(60) == 5, np.nan, 1.0)})
+    with pytest.raises(DataError, match=r"y: 1 NaN of 60 values, the first in row 5; training would turn NaN: remove"):
+        read_dataset(path, preprocess=[Impute()])
+    image = np.zeros((60, 4, 4, 1))
+    image[3, 2] = np.nan
+    with pytest.raises(DataError, match=r"4 NaN of 960 values.*training would turn NaN: remove these rows, or fill in"):
+        read_dataset(write({"x": image, "y": np.ones(60)}), preprocess=[Impute()])
+
+
+def test_padding_may_be_missing_and_is_not_fitted(write: Write) -> None:
+    steps = np.random.default_rng(0).normal(2, 3, size=(60, 5, 2))
+    lengths = np.arange(60) % 5 + 1
+    padding = np.arange(5) >= lengths[:, None]
+    steps[padding] = np.nan
+    steps[4, 0, 1] = np.nan
+    path = write({"x": steps, "n": lengths, "y": np.ones(60)}, x={"kind": "sequence"}, n={"role": "length", "of": "x"})
+    impute = Impute(strategy="mean")
+    dataset = read_dataset(path, val=0, preprocess=[impute])
+    fitted = fit_preprocessing(dataset, [impute], dataset.splits["train"])["x"]
+    expected = np.where(np.isnan(steps), np.nanmean(steps[~padding], axis=0), steps)
+    np.testing.assert_allclose(preprocess(fitted, "sequence", dataset.tensors["x"]), expected, rtol=1e-6)

@@ -205,3 +205,23 @@ def test_every_starter_is_tuned_as_it_is(dataset, plugins, tmp_path, case, monke
         "train.optimizer.weight_decay",
         "model.dropout",
     }
+
+
+def test_missing_values_are_filled_in_and_categories_become_columns(tmp_path, plugins):
+    path = tmp_path / "mixed.h5"
+    values = np.random.default_rng(0).normal(size=(ROWS, 2)).astype("float32")
+    values[:6, 1] = np.nan
+    with h5py.File(path, "w") as file:
+        file["x"], file["colour"], file["y"] = values, np.arange(ROWS) % 3, np.arange(ROWS) % 2
+        file["x"].attrs["role"] = "input"
+        file["colour"].attrs.update(role="input", kind="categorical", classes=["red", "green", "missing"])
+        file["y"].attrs["classes"] = ["no", "yes"]
+    text = starter_recipe(path, plugins.registry, folder=tmp_path)
+    assert tomllib.loads(text)["data"]["preprocess"] == ["impute", "one_hot", "standardize"]
+    assert "# x: input, features 2, float32" in text
+    assert ", 5 % missing" in text
+    assert "cannot take" not in text
+    (tmp_path / "recipe.toml").write_text(text)
+    found = build(tmp_path / "recipe.toml", plugins=plugins)
+    assert "x lacks 6 of 120 values, which preprocessing fills in" in found.notes
+    assert found.layers[0].parameters == (2 + 3) * 128 + (0 if "norm" in text else 128)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlcli.report.sparkline import LEVELS, bar, sparkline
+from dlcli.report.sparkline import LEVELS, bar, histogram_line, sparkline
 
 ANY = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
 
@@ -50,3 +50,9 @@ def test_larger_values_are_never_lower(values):
 )
 def test_bars(share, shown):
     assert bar(share, 4) == shown
+
+
+def test_a_histogram_shows_all_that_is_there():
+    assert histogram_line([0, 1, 400, 800]) == " ▁▄█"
+    assert histogram_line([0, 0]) == "  "
+    assert histogram_line([]) == ""

@@ -8,8 +8,12 @@ import pytest
 
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
+from dlcli.data.column_figures import ColumnFigures
 from dlcli.data.describe import FieldDescription, FileDescription
+from dlcli.data.field_pass import StepFigures
 from dlcli.data.finding import Finding
+from dlcli.data.slow_layouts import SlowLayouts
+from dlcli.data.storage import Storage
 from dlcli.experiment.build import LayerRow, Preflight
 from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
 from dlcli.experiment.doctor import PluginHealth
@@ -250,46 +254,77 @@ Raises:
 
 
 def test_a_dataset(text):
-    def field(name, role, kind, shape, dtype, low, mean, high, **more):
-        described = {"classes": (), "names": (), "of": None, "chunks": (1257, *shape), "compression": "gzip", **more}
+    def field(name, role, kind, shape, dtype, figures, **more):
+        storage = Storage(more.pop("chunks", (1257, *shape)), more.pop("filters", ("gzip 4",)), 90_000, 30_000)
+        described = {"classes": (), "names": (), "of": None, "rows": 1527, "read_rows": 1527, **more}
         return FieldDescription(
-            name=name, role=role, kind=kind, shape=shape, dtype=dtype, minimum=low, mean=mean, maximum=high, **described
+            name=name, role=role, kind=kind, shape=shape, dtype=dtype, storage=storage, figures=figures, **described
         )
 
+    def column(name, low, mean, high, missing=0.0, histogram=(1, 0, 8)):
+        return ColumnFigures(name, low, mean, high, missing, histogram)
+
+    steps = StepFigures(8, column("", 1.0, 2.0, 3.5), 0.25)
     description = FileDescription(
         path="d.h5",
         bytes=74_000,
+        memory_bytes=180_000,
+        available_bytes=None,
         layout="groups",
         splits={"train": 1257, "val": 270},
         task=Task.MULTICLASS,
         per_position=False,
         fields=(
-            field("x", "input", "image", (8, 8), "uint8", 0.0, 4.8842, 16.0),
-            field("y", "target", "categorical", (), "uint8", 0.0, 4.5, 9.0, chunks=None, compression=None),
-            field("z", None, None, (2,), "float32", None, None, None),
-            field("n", "length", None, (), "int64", 1.0, 2.0, 3.5, of="x"),
+            field("x", "input", "image", (8, 8), "uint8", column("", 0.0, 4.8842, 16.0), read_rows=500),
+            field("y", "target", "categorical", (), "uint8", column("", 0.0, 4.5, 9.0), chunks=None, filters=()),
+            field("z", None, None, (2,), "float32", None),
+            field(
+                "w",
+                "condition",
+                "features",
+                (3,),
+                "float32",
+                column("", 0.0, 1.0, 2.0),
+                chunks=(100, 1),
+                columns=(column("[a]", 0.0, 1.0, 2.0, 0.25), *(column("b", 0.0, 1.0, 2.0),) * 2),
+            ),
+            field("n", "length", None, (), "int64", column("", 1.0, 2.0, 3.5), of="x", steps=steps),
         ),
         class_counts={"train": {"a": 1200, "b": 57}, "val": {"a": 270, "b": 0}},
         attributes={"source": "here"},
+        slow=SlowLayouts(("w: a row lies in 3 chunks",), "dlcli data repack d.h5 -o d-repacked.h5"),
         notes=("z: it has no role [and] is not used",),
     )
-    assert lines(text(description_view(description), width=100)) == [
+    assert lines(text(description_view(description, columns=1), width=110)) == [
         "file     d.h5, 74 kB",
         "rows     train 1,257, val 270",
         "task     multiclass",
+        "memory   180 kB for all rows",
+        "figures  x from 500 of 1,527 rows; --full reads all",
         "",
-        "field  role         kind           row  type     min    mean     max  chunks",
-        "x      input        image        8 × 8  uint8      0  4.8842      16  1,257 rows, gzip",
-        "y      target       categorical      –  uint8      0  4.5000       9  none",
-        "z      not used     –                2  float32    –       –       –  1,257 rows, gzip",
-        "n      length of x  –                –  int64      1  2.0000  3.5000  1,257 rows, gzip",
+        "field  role         kind           row  type     chunks        filters   size   packed",
+        "x      input        image        8 × 8  uint8    1,257 rows    gzip 4   90 kB  3.0 : 1",
+        "y      target       categorical      –  uint8    in one piece  none     90 kB        –",
+        "z      not used     –                2  float32  1,257 rows    gzip 4   90 kB  3.0 : 1",
+        "w      condition    features         3  float32  100 × 1       gzip 4   90 kB  3.0 : 1",
+        "n      length of x  –                –  int64    1,257 rows    gzip 4   90 kB  3.0 : 1",
+        "",
+        "values             min    mean     max  missing  distribution",
+        "x                    0  4.8842      16        –  ▁ █",
+        "y                    0  4.5000       9        –  ▁ █",
+        "w: [a]               0  1.0000       2    25.0%  ▁ █",
+        "w: 2 more columns",
+        "n                    1  2.0000  3.5000        –  ▁ █",
+        "x: rows have 1 to 3.5000 steps, 2.0000 on average, 25% of the 8 that are stored  ▁ █",
         "",
         "class  train  val",
-        "a      1,200  270",
-        "b         57    0",
+        "a      1,200  270  ████████████████████",
+        "b         57    0  ▊",
         "",
         "source     here",
         "",
+        "slow  w: a row lies in 3 chunks",
+        "mend  dlcli data repack d.h5 -o d-repacked.h5",
         "note  z: it has no role [and] is not used",
     ]
 

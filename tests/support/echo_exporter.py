@@ -87,11 +87,11 @@ class Liar(Importer):
         """Return the field `x`."""
         return (SourceField("x", "here", (2,), "float32"),)
 
-    def chunks(self, source: Path, names: Sequence[str], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
+    def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return five rows, in two chunks."""
         columns = int(source.read_text())
         for count in (3, 2):
-            yield {name: np.full((count, columns), columns, "float32") for name in names}
+            yield {field.name: np.full((count, columns), columns, "float32") for field in fields}
 
 
 class OtherLiar(Liar):

@@ -31,9 +31,10 @@ def flat_width(name: str, io: InputOutput) -> int:
         raise ValueError(f"{name} takes no conditions, but the data has {names}; give these fields the role input")
     for field in io.inputs:
         if field.kind in ("tokens", "categorical"):
+            advice = 'put "one_hot" into data.preprocess' if field.kind == "categorical" else "encode it as features"
             raise ValueError(
                 f"{name} needs numbers, but input {field.name} holds {field.kind}; allowed are features, image and "
-                "sequence; encode the field as features, or choose an architecture with embeddings"
+                f"sequence; {advice}, or choose an architecture with embeddings"
             )
     return sum(math.prod(field.shape) for field in io.inputs)
 

@@ -11,4 +11,11 @@ if TYPE_CHECKING:
 @hookimpl
 def register(registry: "Registrar") -> None:
     """Name the importers."""
+    registry.add("importer", "csv", "dlcli.builtin.importers.csv:CSV")
+    registry.add("importer", "graph", "dlcli.builtin.importers.graph:Graph")
+    registry.add("importer", "idx", "dlcli.builtin.importers.idx:IDX")
+    registry.add("importer", "images", "dlcli.builtin.importers.images:Images")
+    registry.add("importer", "npy", "dlcli.builtin.importers.npy:NPY")
     registry.add("importer", "npz", "dlcli.builtin.importers.npz:NPZ")
+    registry.add("importer", "sequences", "dlcli.builtin.importers.sequences:Sequences")
+    registry.add("importer", "text", "dlcli.builtin.importers.text:Text")

@@ -1,21 +1,25 @@
+import io
 import math
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, ClassVar, final
 
 import numpy as np
 from numpy.lib import format as npy
+from pydantic import Field
 
-from dlcli import TEXTS, DataError, Importer, SourceField
+from dlcli import TEXTS, DataError, Importer, Role, SourceField, UsageError
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 """How zipfile tells damage; a member that is encrypted or of a compression that it lacks is told likewise."""
 _BLOCK_BYTES = 32 * 2**20
 """Read at once from one array at most; texts may be long."""
+_TURNED_BYTES = 256 * 2**20
+"""Arrays in Fortran's order are turned up to that size."""
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -39,13 +43,18 @@ class NPZ(Importer):
 
     Every array of one dimension or more is a field, with its rows first; it says nothing of classes and columns. Rows
     are read one block after another, of compressed archives too. Arrays of Python objects are refused, because reading
-    them would run code that is in the file; arrays in Fortran's order are, because their rows do not lie together.
+    them would run code that is in the file; arrays in Fortran's order are turned in memory, up to 256 MiB.
 
-    It has no parameters.
+    Args:
+        target: Array to predict; None for `y`, where there is one.
+        group: Array that tells which rows belong together.
     """
 
     name: ClassVar[str] = "npz"
     suffixes: ClassVar[tuple[str, ...]] = (".npz",)
+
+    target: str | None = Field(default=None, description="Array to predict; None for `y`, where there is one")
+    group: str | None = Field(default=None, description="Array that tells which rows belong together")
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return the arrays of an archive.
@@ -58,6 +67,7 @@ class NPZ(Importer):
 
         Raises:
             DataError: It is missing, damaged or no archive of arrays.
+            UsageError: There is no such array as a parameter names.
         """
         with _opened(source) as archive:
             found = []
@@ -66,14 +76,19 @@ class NPZ(Importer):
                     header = _header(stream, archive.getinfo(member).file_size, f"{source}: {member}")
                 if header.shape:
                     found.append(_field(member, header))
-        return tuple(found)
+        roles: dict[str | None, Role] = {self.target: "target", self.group: "group"}
+        there = [field.name for field in found]
+        for name in roles:
+            if name is not None and name not in there:
+                raise UsageError(f"{source} has no array {name!r}; there are {', '.join(there)}")
+        return tuple(replace(field, role=roles.get(field.name)) for field in found)
 
-    def chunks(self, source: Path, names: Sequence[str], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
+    def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return rows in order, some at a time.
 
         Args:
             source: The file.
-            names: Names of the arrays to read.
+            fields: The arrays to read.
             rows: How many at a time; the last may be fewer.
 
         Yields:
@@ -84,13 +99,14 @@ class NPZ(Importer):
         """
         with _opened(source) as archive, ExitStack() as streams:
             opened = {}
-            for name in names:
-                member = f"{name}.npy"
+            for wanted in fields:
+                name, member = wanted.name, wanted.where
                 where = f"{source}: {member}"
                 stream = streams.enter_context(archive.open(member))
                 header = _header(stream, archive.getinfo(member).file_size, where)
                 _refuse(header, where)
-                opened[name] = stream, header, where
+                rows_of = _turned(stream, header, where) if _in_columns(header) else stream
+                opened[name] = rows_of, header, where
             headers = [header for _, header, _ in opened.values()]
             total = min((header.shape[0] for header in headers), default=0)
             rows = min([rows, *(max(1, _BLOCK_BYTES // max(1, header.row_bytes)) for header in headers)])
@@ -161,11 +177,24 @@ def _refuse(header: _Header, where: str) -> None:
             f"{where} holds Python objects, which cannot be read without running code that is in the file; store "
             "numbers, or texts as an array of type str: values.astype(str)"
         )
-    if header.fortran and len(header.shape) > 1:
+    if _in_columns(header) and header.shape[0] * header.row_bytes > _TURNED_BYTES:
         raise DataError(
-            f"{where} is in Fortran's order, so its rows do not lie together; write it anew with "
-            "numpy.ascontiguousarray(values)"
+            f"{where} is in Fortran's order, so its rows do not lie together, and too large to be turned in memory; "
+            "write it anew with numpy.ascontiguousarray(values)"
         )
+
+
+def _in_columns(header: _Header) -> bool:
+    return header.fortran and len(header.shape) > 1
+
+
+def _turned(stream: IO[bytes], header: _Header, where: str) -> IO[bytes]:
+    """Return an array in Fortran's order row by row, as a stream."""
+    wanted = header.shape[0] * header.row_bytes
+    values = stream.read(wanted)
+    if len(values) < wanted:
+        raise DataError(f"{where} is cut: {len(values)} of {wanted} bytes are there; copy the file again")
+    return io.BytesIO(np.frombuffer(values, header.dtype).reshape(header.shape[::-1]).T.tobytes())
 
 
 def _block(stream: IO[bytes], header: _Header, where: str, rows: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 from dlcli import atomic
 from dlcli.contracts.ensemble_members import MemberResult
 from dlcli.contracts.run import RunInfo
-from dlcli.data.batches import InMemoryBatches
+from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import DataError, DlcliError, Interrupted, PluginError, StorageError, UsageError
 from dlcli.experiment.ensembling.close import close_ensemble
 from dlcli.experiment.ensembling.conductor import Conductor
@@ -122,7 +122,10 @@ def _assemble(
 ) -> Ensembling:
     run, prepared = execution.run, execution.prepared
     recipe, dataset = prepared.recipe, prepared.dataset
-    batches = InMemoryBatches(dataset, device)
+    learnt = [prepared.training_rows]
+    if prepared.library is not None and prepared.validation_rows is not None:
+        learnt.append(prepared.validation_rows)  # what learns from models that exist may use them
+    batches = make_batches(dataset, device, learnt, recipe.seed)
     outputs = MemberOutputs(dataset.rows)
     outputs_of = ModelOutputs(batches, dataset.rows, device, recipe)
     # The context's validation rows where members are trained; of runs the rows that decide may be training rows.

@@ -96,7 +96,7 @@ class CheckedArtefact:
         real = self._rows.real()
         steps = self._exportable.steps if self._takes_any_steps(artefact.run, real.rows) else {}
         self.steps_vary = bool(steps)
-        cases = [real, *edge_cases(self._rows.fields, real, steps)]
+        cases = [real, *edge_cases(self._rows.fields, real, steps, self._source.interface.missing)]
         self.parity = compare(artefact.run, self._source, self._source.interface, cases, exact=self._exporter.exact)
         if not self._exporter.exact:
             self.accuracy = self._measured(artefact.run)

@@ -1,6 +1,6 @@
 """Whether an artefact says what its source says: on real rows, and where formats tend to go wrong."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -89,21 +89,25 @@ class Parity:
     largest: float
 
 
-def edge_cases(fields: Sequence[Field], real: Case, steps: Mapping[str, int]) -> Iterator[Case]:
+def edge_cases(
+    fields: Sequence[Field], real: Case, steps: Mapping[str, int], missing: Collection[str] = ()
+) -> Iterator[Case]:
     """Make rows where formats tend to go wrong.
 
     Args:
         fields: The model's raw fields.
         real: Real rows.
         steps: The dimension of steps of fields whose length may vary.
+        missing: Names of the fields in which values may be missing.
 
     Yields:
         Case: One row alone; the smallest and the largest values of every column; for images the limits of their type;
-            for floats values far beyond; the shortest and the longest sequence, and batches cut to the shortest.
+            for floats values far beyond; where values may be missing, a row that lacks all and rows that lack every
+            other one; the shortest and the longest sequence, and batches cut to the shortest.
     """
     yield Case("one row alone", _some(real.rows, slice(0, 1)), numbers=_numbers(real, slice(0, 1)))
     for name, choose in (("smallest values", torch.amin), ("largest values", torch.amax)):
-        yield Case(name, {f.name: _extreme(f, real.rows[f.name], choose) for f in fields})
+        yield Case(name, {f.name: _extreme(real.rows[f.name], choose) for f in fields})
     bounded = [f.name for f in fields if f.kind == "image" and not real.rows[f.name].is_floating_point()]
     if bounded:
         for name, limit in (("type's smallest values", "min"), ("type's largest values", "max")):
@@ -113,6 +117,8 @@ def edge_cases(fields: Sequence[Field], real: Case, steps: Mapping[str, int]) ->
         for sign in (-1, 1):
             rows = {n: _far(t, sign) if n in floats else t[:1] for n, t in real.rows.items()}
             yield Case(f"values {FAR:g} ranges {'below' if sign < 0 else 'above'}", rows, close=False)
+    if missing:
+        yield Case("missing values", {n: _lacking(t[:3], n in missing) for n, t in real.rows.items()})
     length = next((f for f in fields if f.role == "length"), None)
     if length is not None:
         lengths = real.rows[length.name]
@@ -250,8 +256,24 @@ def _numbers(case: Case, part: slice) -> Tensor | None:
     return None if case.numbers is None else case.numbers[part]
 
 
-def _extreme(field: Field, rows: Tensor, choose: Callable[..., Tensor]) -> Tensor:
-    return choose(rows, dim=0, keepdim=True) if rows.dtype != torch.bool else rows[:1]
+def _extreme(rows: Tensor, choose: Callable[..., Tensor]) -> Tensor:
+    """Return a row of the smallest or the largest numbers there are; NaN where all are missing."""
+    if rows.dtype == torch.bool:
+        return rows[:1]
+    if not rows.is_floating_point():
+        return choose(rows, dim=0, keepdim=True)
+    last = torch.inf if choose is torch.amin else -torch.inf
+    found = choose(torch.where(rows.isnan(), last, rows), dim=0, keepdim=True)
+    return torch.where(found.isinf(), torch.nan, found)
+
+
+def _lacking(rows: Tensor, may: bool) -> Tensor:
+    """Return rows of which, where they may, the first lacks all values and the others every other one."""
+    if not may:
+        return rows
+    places = torch.arange(rows[0].numel()).view(rows.shape[1:])
+    numbers = torch.arange(len(rows)).view(-1, *[1] * places.ndim)
+    return torch.where((numbers == 0) | ((places + numbers) % 2 == 0), torch.nan, rows)
 
 
 def _at_limit(name: str, row: Tensor, bounded: Sequence[str], limit: str) -> Tensor:
@@ -259,6 +281,6 @@ def _at_limit(name: str, row: Tensor, bounded: Sequence[str], limit: str) -> Ten
 
 
 def _far(rows: Tensor, sign: int) -> Tensor:
-    least, most = rows.amin(dim=0, keepdim=True), rows.amax(dim=0, keepdim=True)
+    least, most = _extreme(rows, torch.amin), _extreme(rows, torch.amax)
     edge = most if sign > 0 else least
     return edge + sign * FAR * (most - least)

@@ -37,7 +37,7 @@ class ExportRows:
 
     def raw(self, rows: Tensor) -> dict[str, Tensor]:
         """Return raw rows by field name."""
-        return {field.name: self.dataset.tensors[field.name].index_select(0, rows) for field in self.fields}
+        return {field.name: self.dataset.rows_of(field.name).index_select(0, rows) for field in self.fields}
 
     def target(self, rows: Tensor) -> Tensor:
         """Return the targets of rows."""

@@ -3,9 +3,11 @@
 from torch import Tensor, nn
 
 from dlcli.contracts.task import Task, probabilities
+from dlcli.data.missing import may_be_missing
 from dlcli.experiment.models.batched_model import divided
 from dlcli.experiment.models.combination import CombinedModel
 from dlcli.experiment.models.interface import LOGITS, PREDICTION, PROBABILITIES, SPREAD, Interface
+from dlcli.experiment.models.model import Model
 from dlcli.experiment.models.model_folder import AnyModel
 
 
@@ -21,6 +23,17 @@ def interface_of(model: AnyModel) -> Interface:
         per_position=description.io.per_position,
         classes=model.classes,
         outputs=(*outputs, SPREAD) if speakers else outputs,
+        missing=_missing(model),
+    )
+
+
+def _missing(model: AnyModel) -> tuple[str, ...]:
+    """Return the fields whose missing values are filled in by every network that is given them."""
+    networks = [part.description for part in model.modules() if isinstance(part, Model)]
+    return tuple(
+        field.name
+        for field in model.description.fields
+        if all(may_be_missing(field, own.preprocess.get(field.name, ())) for own in networks if field in own.fields)
     )
 
 

@@ -27,6 +27,7 @@ class Interface:
         classes: Names of the classes or labels; empty for regression.
         outputs: Names of its outputs, in order: `logits` and `probabilities`, for regression `prediction`; and `spread`
             where members can differ.
+        missing: Names of the fields in which NaN is a missing value; in others it is refused.
     """
 
     fields: tuple[Field, ...]
@@ -35,6 +36,7 @@ class Interface:
     per_position: bool
     classes: tuple[str, ...]
     outputs: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ def read_interface(metadata: Mapping[str, str], where: object) -> Interface:
             per_position=bool(table["per_position"]),
             classes=tuple(map(str, table["classes"])),
             outputs=tuple(map(str, table["outputs"])),
+            missing=tuple(map(str, table.get("missing", ()))),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(f"the metadata of {where} are damaged: {type(error).__name__}: {error}") from None

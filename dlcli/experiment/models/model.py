@@ -15,7 +15,7 @@ from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.task import Task, probabilities
-from dlcli.data.preprocessing import columns_dimension, network_dtype
+from dlcli.data.preprocessing import columns_dimension, network_dtype, output_field
 from dlcli.errors import DataError
 
 
@@ -48,6 +48,11 @@ class ModelDescription:
     columns: Mapping[str, tuple[int, ...]] = dataclass_field(default_factory=dict)
     length: Field | None = None
     mask: Field | None = None
+
+    @property
+    def seen(self) -> tuple[Field, ...]:
+        """Inputs and conditions after preprocessing."""
+        return tuple(output_field(f, self.preprocess.get(f.name, ())) for f in (*self.inputs, *self.conditions))
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -86,6 +91,7 @@ class Model(nn.Module):
         self.description = description
         self.network = network
         self.preprocessing = preprocessing
+        self._seen = description.seen
         self.preprocess = nn.ModuleList(
             nn.Sequential(*(_Fitted(fitted.component, fitted.state) for fitted in preprocessing.get(field.name, ())))
             for field in (*description.inputs, *description.conditions)
@@ -117,7 +123,7 @@ class Model(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return logits, or targets for regression."""
-        fields = (*self.description.inputs, *self.description.conditions)
+        fields = self._seen
         if len(inputs) + len(conditions) != len(fields):
             names = ", ".join(field.name for field in fields)
             raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(inputs) + len(conditions)}")

@@ -213,9 +213,9 @@ class _Trial:
     def answer(self, model: Model) -> Tensor:
         """Return a model's outputs (1, …, O)."""
         for field, seen, raw, chain in zip(self._fields, self._seen, self._raw, model.preprocess, strict=True):
-            values = chain(raw).to(network_dtype(field.kind))
+            values = chain(raw).to(network_dtype(seen.kind))
             if field.name in self._columns:
-                values = values.index_select(columns_dimension(field.kind, values), self._columns[field.name])
+                values = values.index_select(columns_dimension(seen.kind, values), self._columns[field.name])
             if values.shape[1:] != seen.shape:
                 raise ValueError(f"{field.name} is {tuple(values.shape[1:])} after preprocessing, not {seen.shape}")
             if not _within(values, LARGEST_WEIGHT):

@@ -49,7 +49,7 @@ def open_rows(path: Path, predictor: Predictor, plugins: Plugins) -> RowSource:
     suffix = path.suffix.lower()
     registry = plugins.registry
     importers, broken = those_that_load(registry, Importer, "suffixes")
-    found = [importer for importer in importers if suffix in importer.suffixes]
+    found = [importer for importer in importers if path.name.lower().endswith(importer.suffixes)]
     if len(found) > 1:
         providers = ", ".join(registry.label(importer) for importer in found)
         raise UsageError(f"{len(found)} importers read {suffix} ({providers}); uninstall all but one")
@@ -121,7 +121,7 @@ def _of_block(
 ) -> Iterator[PredictedRows]:
     interface = predictor.interface
     try:
-        tensors = _tensors(matches, block)
+        tensors = _tensors(matches, block, interface.missing)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     valid = _valid(interface, tensors)
@@ -141,10 +141,10 @@ def _of_block(
             pending, first, held = [], stop, 0
 
 
-def _tensors(matches: Mapping[str, Match], block: Block) -> dict[str, Tensor]:
+def _tensors(matches: Mapping[str, Match], block: Block, missing: Sequence[str]) -> dict[str, Tensor]:
     steps = {name: match.source.shape[0] for name, match in matches.items() if match.source.shape}
     return {
-        name: converted(match, block.arrays[name], block.rows, steps.get(match.field.of or ""))
+        name: converted(match, block.arrays[name], block.rows, steps.get(match.field.of or ""), missing=name in missing)
         for name, match in matches.items()
     }
 

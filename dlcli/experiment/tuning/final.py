@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dlcli import atomic
+from dlcli.contracts.batch import Batches
 from dlcli.contracts.component import implements
 from dlcli.contracts.member import Keep, Member, Result, Watch
 from dlcli.contracts.search import Setting
+from dlcli.data.streamed_batches import make_batches
 from dlcli.experiment.members import make_member, plan_members
 from dlcli.experiment.models.model import ModelDescription, describe
 from dlcli.experiment.models.model_folder import Part, trained_part, write_mean, write_part
@@ -107,7 +109,9 @@ class FinalModels:
         """
         dataset, device = self._trials.dataset, self._trials.device
         member = replace(plan_members(recipe, dataset).members[0], keep=Keep(best=0))
-        result = self._fit([member], folder)[0]
+        # It learns from rows that trials were scored by, which are not among those that a stream of theirs reads.
+        own = make_batches(dataset, device, [member.training_rows], recipe.seed) if dataset.stored else None
+        result = self._fit([member], folder, own)[0]
         if result.failure is not None:
             return result.failure
         network = build_network(member, device)
@@ -166,13 +170,13 @@ class FinalModels:
         refitted = self.refit(final_recipe(trials, {}, epochs), folder / "final")
         return refitted if isinstance(refitted, str) else (scores_of(scores, refitted), refitted)
 
-    def _fit(self, members: Sequence[Member], folder: Path) -> list[Result]:
+    def _fit(self, members: Sequence[Member], folder: Path, batches: Batches | None = None) -> list[Result]:
         with atomic.storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         train = self._trials.recipe.train
         return fit(
             members,
-            self._runner.batches,
+            batches or self._runner.batches,
             directory=folder,
             device=self._trials.device,
             watch=self._watch,

@@ -14,8 +14,8 @@ from dlcli.contracts.history import EpochRecord, History
 from dlcli.contracts.member import Engine, Halving, Keep, Member, Result
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.search import Setting
-from dlcli.data.batches import InMemoryBatches
 from dlcli.data.preprocessing import fit_preprocessing
+from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import RecipeError, TrainingError
 from dlcli.experiment.members import check_architecture, make_member
 from dlcli.experiment.tuning.problem import Trials, identity_of
@@ -46,7 +46,8 @@ class TrialRunner:
     def __init__(self, problem: Trials, *, tick: Any, note: Any) -> None:
         self._problem = problem
         self._tick, self._note = tick, note
-        self.batches = InMemoryBatches(problem.dataset, problem.device)
+        learnt = [rows.training for rows in problem.rounds]
+        self.batches = make_batches(problem.dataset, problem.device, learnt, problem.recipe.seed)
         self._fitted: dict[tuple[int, str], Preprocessing] = {}
         self._checked: set[tuple[str, str, int]] = set()
 

@@ -40,6 +40,10 @@ def is_named_in_snake_case(case: Case) -> None:
     assert case.label.endswith(f":{name}"), f"{case.label}: the class attribute `name` is {name!r}"
 
 
+MAY_BE_EMPTY = (("exporter", "suffix"), ("importer", "suffixes"), ("importer", "contents"))
+"""Class attributes that are empty for a folder, or for what is only asked for by name."""
+
+
 def states_what_its_kind_asks(case: Case) -> None:
     """It sets every class attribute that its kind declares, with a value of the declared type."""
     cls = type(case.component)
@@ -52,8 +56,8 @@ def states_what_its_kind_asks(case: Case) -> None:
                 TypeAdapter(wanted).validate_python(value, strict=True)
             except ValidationError:
                 pytest.fail(f"{cls.__name__}: the class attribute `{key}` is {value!r}, expected {wanted}")
-            if (case.kind, key) == ("exporter", "suffix"):
-                continue  # empty for a folder
+            if (case.kind, key) in MAY_BE_EMPTY:
+                continue
             assert value not in ("", (), frozenset()), f"{cls.__name__}: the class attribute `{key}` is empty"
 
 

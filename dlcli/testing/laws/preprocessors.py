@@ -21,7 +21,10 @@ def accepted(case: Case) -> list[Field]:
 
 
 def raw_rows(case: Case, field: Field, seed: int = 0) -> Tensor:
-    """Draw raw rows (N, F) or (N, C, H, W); the first feature of floating fields is constant."""
+    """Draw raw rows (N, F), (N, C, H, W) or (N,) categories; the first feature of floating fields is constant.
+
+    Where the preprocessor takes missing values, one in five of the others is NaN, and all of the first row.
+    """
     generator = case.generator(seed)
     shape = (ROWS, field.shape[-1]) if field.kind == "sequence" else (ROWS, *field.shape)
     if field.dtype != "float32":
@@ -29,6 +32,9 @@ def raw_rows(case: Case, field: Field, seed: int = 0) -> Tensor:
         return torch.randint(high, shape, generator=generator).to(getattr(torch, field.dtype))
     rows = torch.randn(shape, generator=generator) * 3 + 10
     rows[:, 0] = 7.0
+    if case.component.takes_missing and field.kind in ("features", "sequence"):
+        rows[:, 1:][torch.rand(rows[:, 1:].shape, generator=generator) < 0.2] = torch.nan
+        rows[0, 1:] = torch.nan
     return rows
 
 
@@ -37,9 +43,10 @@ def batch_of(field: Field, rows: Tensor) -> Tensor:
     return rows.view(-1, 5, *rows.shape[1:]) if field.kind == "sequence" else rows
 
 
-def kept(state: State) -> State:
-    """Return a state as it is kept: floating tensors in float32."""
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+def kept(case: Case, field: Field, state: State) -> State:
+    """Return a state as it is kept: finished, floating tensors in float32."""
+    finished = case.component.finish(state, field)
+    return {key: value.float() if value.is_floating_point() else value for key, value in finished.items()}
 
 
 def merging_chunks_is_fitting_the_whole(case: Case) -> None:
@@ -47,13 +54,13 @@ def merging_chunks_is_fitting_the_whole(case: Case) -> None:
     component: Preprocessor = case.component
     for field in accepted(case):
         rows = raw_rows(case, field)
-        whole = component.fit(rows)
+        whole = component.finish(component.fit(rows), field)
         first, second, third = (component.fit(chunk) for chunk in (rows[:1], rows[1:10], rows[10:]))
         merged = (
             component.merge(component.merge(first, second), third),
             component.merge(first, component.merge(second, third)),
         )
-        for state in merged:
+        for state in (component.finish(state, field) for state in merged):
             assert state.keys() == whole.keys(), f"{case.label}: merge keeps {sorted(state)}, fit gives {sorted(whole)}"
             for key, value in whole.items():
                 message = f"{case.label} on {field.kind}: {key} of merged chunks is not that of all rows"
@@ -66,7 +73,7 @@ def applies_finite_float32(case: Case) -> None:
     for field in accepted(case):
         rows = raw_rows(case, field)
         batch = batch_of(field, rows)
-        output, promised = component.apply(kept(component.fit(rows)), batch), component.output(field)
+        output, promised = component.apply(kept(case, field, component.fit(rows)), batch), component.output(field)
         assert_finite(output, f"{case.label} on {field.kind} {field.dtype}")
         shape = (len(batch), *(batch.shape[1:2] if field.kind == "sequence" else ()))
         shape += promised.shape[1:] if field.kind == "sequence" else promised.shape
@@ -80,14 +87,16 @@ def is_pure(case: Case) -> None:
     component: Preprocessor = case.component
     for field in accepted(case):
         rows = raw_rows(case, field)
-        state, before = kept(component.fit(rows)), rows.clone()
-        held = {key: value.clone() for key, value in state.items()}
+        fitted, before = component.fit(rows), rows.clone()
+        state = kept(case, field, fitted)
+        held = [{key: value.clone() for key, value in tensors.items()} for tensors in (fitted, state)]
         batch = batch_of(field, rows)
         whole = component.apply(state, batch)
-        component.merge(state, state)
+        component.merge(fitted, fitted)
         assert_equal(rows, before, f"{case.label} on {field.kind}: changes the rows in place")
-        for key, value in held.items():
-            assert_equal(state[key], value, f"{case.label} on {field.kind}: changes {key} of the state in place")
+        for tensors, copies in zip((fitted, state), held, strict=True):
+            for key, value in copies.items():
+                assert_equal(tensors[key], value, f"{case.label} on {field.kind}: changes {key} of the state in place")
         alone = component.apply(state, batch[:1])
         assert_close(alone, whole[:1], f"{case.label} on {field.kind}: a row alone becomes another")
 
@@ -96,7 +105,7 @@ def stacks(case: Case) -> None:
     """Members with states of their own, computed together under vmap, get what each gets alone."""
     for field in accepted(case):
         rows = torch.stack([raw_rows(case, field, seed) for seed in range(MEMBERS)])
-        states = [kept(case.component.fit(member)) for member in rows]
+        states = [kept(case, field, case.component.fit(member)) for member in rows]
         stacked = {key: torch.stack([state[key] for state in states]) for key in states[0]}
         batches = torch.stack([batch_of(field, member) for member in rows])
         assert_stacks(case, lambda component, state, batch: component.apply(state, batch), stacked, batches)

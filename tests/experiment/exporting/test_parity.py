@@ -142,3 +142,18 @@ def test_accuracy_and_r2_are_those_of_scikit_learn():
     predicted = wanted + 0.3 * torch.randn(20, 2, generator=generator)
     figure = accuracy_of({"prediction": predicted}, wanted, Task.REGRESSION)
     assert figure == pytest.approx(r2_score(wanted, predicted), abs=1e-6)
+
+
+def test_missing_values_are_among_the_edge_cases():
+    given = rows()
+    given["x"][:15, 0] = torch.nan
+    given["x"][:, 2] = torch.nan
+    real = Case("validation rows", given)
+    found = {case.name: case.rows["x"] for case in edge_cases((FEATURES,), real, {}, missing=("x",))}
+    here = given["x"][15:, 0]
+    assert found["smallest values"][0, :2].tolist() == [here.min(), given["x"][:, 1].min()]
+    assert found["largest values"][0, :2].tolist() == [here.max(), given["x"][:, 1].max()]
+    far = found["values 1000 ranges above"][0]
+    torch.testing.assert_close(far[0], here.max() + 1000 * (here.max() - here.min()))
+    assert all(found[name][0, 2].isnan() for name in list(found)[1:])  # nobody knows a value
+    assert found["missing values"].isnan()[:, :2].tolist() == [[True, True], [True, True], [True, False]]

@@ -68,6 +68,18 @@ class MergesInPlace(Fine):
         return first
 
 
+class LeavesMissing(Fine):
+    takes_missing: ClassVar[bool] = True
+
+    def fit(self, rows):
+        return {"lowest": rows.double().nan_to_num().amin(0)}
+
+
+class FinishesTooWide(Fine):
+    def finish(self, state, field):
+        return {"lowest": state["lowest"].unsqueeze(0).repeat(2, *[1] * state["lowest"].ndim)}
+
+
 class ByBatch(Fine):
     def apply(self, state, batch):
         return super().apply(state, batch) - batch.float().mean()
@@ -83,6 +95,8 @@ BROKEN = [
     (preprocessors.merging_chunks_is_fitting_the_whole, ForgetsAChunk, "lowest of merged chunks is not that of all"),
     (preprocessors.merging_chunks_is_fitting_the_whole, LosesAKey, r"merge keeps \[\], fit gives \['lowest'\]"),
     (preprocessors.applies_finite_float32, DividesByZero, "on features float32: there are NaN"),
+    (preprocessors.applies_finite_float32, LeavesMissing, "on features float32: there are NaN"),
+    (preprocessors.applies_finite_float32, FinishesTooWide, "The size of tensor|promises"),
     (preprocessors.applies_finite_float32, Double, "torch.float64, promised float32"),
     (preprocessors.applies_finite_float32, Flattens, r"\(150,\), but output\(\) promises \(30, 5\)"),
     (preprocessors.is_pure, InPlace, "changes the rows in place"),

@@ -1,0 +1,175 @@
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Annotated, Any, ClassVar, Literal, final
+
+import numpy as np
+from pydantic import Field
+
+from dlcli import DataError, Importer, PluginError, SourceField, UsageError
+from dlcli.builtin.importers.delimited import open_delimited, path_opener
+from dlcli.builtin.importers.members import members_of
+
+_SPLITS = ("train", "val", "test")
+_CHANNELS = {"L": 1, "RGB": 3}
+_BLOCK_BYTES = 16 * 2**20
+Size = Annotated[int, Field(ge=1, le=65_535)]
+Opener = Callable[[], IO[bytes]]
+
+
+@final
+class Images(Importer):
+    """Reads a folder or zip of images, a folder a class, or a CSV of paths and classes; needs the extra `images`.
+
+    Images become `x` (N×H×W, or N×H×W×3, uint8), classes the names of their folders. Folders `train`, `val` and `test`
+    around them are splits. In a CSV, the first column is a path beside it and the last the class. Images of different
+    sizes are an error unless `size` says what they are resized to.
+
+    Args:
+        size: Height and width to resize to; None: as they are.
+        mode: Colours; None: as in the first image.
+        header: Of a CSV: whether its first line names the columns.
+    """
+
+    name: ClassVar[str] = "images"
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    contents: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+    size: tuple[Size, Size] | None = Field(default=None, description="Height and width to resize to; None: as they are")
+    mode: Literal["grey", "rgb"] | None = Field(default=None, description="Colours; None: as in the first image")
+    header: bool | None = Field(default=None, description="Of a CSV: whether its first line names the columns")
+
+    def fields(self, source: Path) -> tuple[SourceField, ...]:
+        """Return `x` and `y`; of images only the sizes are read.
+
+        Args:
+            source: A folder, a zip archive or a CSV file.
+
+        Returns:
+            The fields.
+
+        Raises:
+            DataError: There are no images, one cannot be read, or they differ in size.
+        """
+        entries = self._entries(source)
+        mode, size = self._form(source, entries[0][1])
+        for name, opener, _, _ in entries:
+            with _decoded(f"{source}: {name}", opener) as image:
+                if self.size is None and (image.height, image.width) != size:
+                    raise DataError(
+                        f"{source}: {name} is {image.height}×{image.width}, but the first is {size[0]}×{size[1]}; "
+                        f"resize all with --set size='[{size[0]}, {size[1]}]'"
+                    )
+        shape = (*size, *([3] if mode == "RGB" else []))
+        classes = tuple(sorted({label for _, _, label, _ in entries}))
+        dtype = np.min_scalar_type(len(classes)).name
+        return (
+            SourceField("x", "x", shape, "uint8", len(entries), "image", role="input"),
+            SourceField("y", "y", (), dtype, len(entries), "categorical", classes, role="target"),
+        )
+
+    def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
+        """Return images in natural order of their paths, some at a time.
+
+        Args:
+            source: A folder, a zip archive or a CSV file.
+            fields: Those to read.
+            rows: How many at a time; fewer where images are large.
+
+        Yields:
+            Mapping[str, np.ndarray]: One array a field and time.
+
+        Raises:
+            DataError: An image does not decode.
+        """
+        entries = self._entries(source)
+        by_name = {field.name: field for field in fields}
+        mode, size = self._form(source, entries[0][1])
+        step = min(rows, max(1, _BLOCK_BYTES // (size[0] * size[1] * _CHANNELS[mode]))) if "x" in by_name else rows
+        for start in range(0, len(entries), step):
+            part = entries[start : start + step]
+            found = {}
+            if "x" in by_name:
+                found["x"] = np.stack([_pixels(f"{source}: {name}", opener, mode, size) for name, opener, _, _ in part])
+            if "y" in by_name:
+                codes = {name: code for code, name in enumerate(by_name["y"].classes)}
+                found["y"] = np.array([codes[label] for _, _, label, _ in part], by_name["y"].dtype)
+            yield found
+
+    def splits(self, source: Path) -> Mapping[str, np.ndarray]:
+        """Return the splits that folders `train`, `val` and `test` make.
+
+        Args:
+            source: A folder, a zip archive or a CSV file.
+
+        Returns:
+            Row numbers of each; empty where there are no such folders.
+        """
+        places = [split for _, _, _, split in self._entries(source)]
+        return {split: np.flatnonzero([place == split for place in places]) for split in _SPLITS if split in places}
+
+    def _entries(self, source: Path) -> list[tuple[str, Opener, str, str]]:
+        """Return name, opener, class and split of each image."""
+        if source.is_file() and source.suffix.lower() in (".csv", ".tsv"):
+            return self._listed(source)
+        found: list[tuple[str, Opener, str, str]] = []
+        for name, opener in members_of(source).items():
+            path = PurePosixPath(name)
+            if path.suffix.lower() not in self.contents or path.name.startswith("."):
+                continue
+            if len(path.parts) < 2 or path.parts[-2] in _SPLITS:
+                raise DataError(
+                    f"{source}: {name} is in no folder of a class; put each class's images in a folder of its own"
+                )
+            split = next((part for part in path.parts[:-2] if part in _SPLITS), "")
+            found.append((name, opener, path.parts[-2], split))
+        if not found:
+            raise DataError(f"{source} holds no images ({', '.join(self.contents)})")
+        if len({bool(split) for *_, split in found}) > 1:
+            odd = next(name for name, _, _, split in found if not split)
+            raise DataError(f"{source}: {odd} is in none of the folders train, val and test, but others are")
+        return found
+
+    def _listed(self, source: Path) -> list[tuple[str, Opener, str, str]]:
+        table = open_delimited(str(source), path_opener(source), header=self.header)
+        if len(table.names) < 2:
+            raise UsageError(f"{source} has one column; expected paths first and classes last")
+        found: list[tuple[str, Opener, str, str]] = []
+        for block in table.blocks(4096):
+            for cells in block:
+                path = (source.parent / cells[0].strip()).resolve()
+                if not path.is_relative_to(source.parent.resolve()):
+                    message = f"{cells[0]!r} leads out of the folder of the CSV; copy the image into it"
+                    raise table.refusal(len(found), table.names[0], message)
+                if not path.is_file():
+                    raise table.refusal(len(found), table.names[0], f"there is no file {path}")
+                found.append((cells[0].strip(), path_opener(path), cells[-1].strip(), ""))
+        return found
+
+    def _form(self, source: Path, opener: Opener) -> tuple[str, tuple[int, int]]:
+        with _decoded(str(source), opener) as image:
+            grey = image.mode in ("1", "L", "I;16") if self.mode is None else self.mode == "grey"
+            return "L" if grey else "RGB", self.size or (image.height, image.width)
+
+
+@contextmanager
+def _decoded(where: str, opener: Opener) -> Iterator[Any]:
+    """Open an image; what the decoder objects to, also later, is told with its name."""
+    try:
+        pillow = importlib.import_module("PIL.Image")
+    except ImportError:
+        raise PluginError("the importer images needs Pillow: pip install 'dlcli[images]'") from None
+    try:
+        with opener() as stream, pillow.open(stream) as image:
+            yield image
+    except (OSError, ValueError, SyntaxError, EOFError, pillow.DecompressionBombError) as cause:
+        raise DataError(f"{where} does not decode: {cause}; mend or remove it") from cause
+
+
+def _pixels(where: str, opener: Opener, mode: str, size: tuple[int, int]) -> np.ndarray:
+    with _decoded(where, opener) as image:
+        found = image.convert(mode)
+        if (found.height, found.width) != size:
+            found = found.resize((size[1], size[0]))
+        return np.asarray(found, dtype=np.uint8)

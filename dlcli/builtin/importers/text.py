@@ -1,0 +1,124 @@
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, final
+
+import numpy as np
+from pydantic import Field
+
+from dlcli import DataError, Importer, SourceField
+from dlcli.builtin.importers.delimited import path_opener
+
+UNKNOWN = "<unknown>"
+"""The class of words that are not among the most frequent ones."""
+_READ_CHARACTERS = 2**20
+_WORD = re.compile(r"\w+|[^\w\s]|\n")
+
+
+@final
+class Text(Importer):
+    """Reads a text as windows of tokens `x` (N×T), each with the token that follows as its target `y` (N×T).
+
+    Window i is tokens iT to (i+1)T - 1, its target those one further; what is left at the end is left out. The
+    vocabulary, in the attribute `classes`, is all characters in order, or the most frequent words. Windows follow one
+    another, so the last ones are kept for validation.
+
+    Args:
+        tokens: What a token is.
+        window: Tokens of a row, T.
+        vocabulary: Most words to tell apart; all others are one, <unknown>.
+        encoding: How bytes stand for characters.
+    """
+
+    name: ClassVar[str] = "text"
+    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".txt.gz")
+    ordered: ClassVar[bool] = True
+
+    tokens: Literal["characters", "words"] = Field(default="characters", description="What a token is")
+    window: Annotated[int, Field(ge=1, le=65_536)] = Field(default=128, description="Tokens of a row, T")
+    vocabulary: Annotated[int, Field(ge=2, le=60_000)] = Field(
+        default=20_000, description="Most words to tell apart; all others are one, <unknown>"
+    )
+    encoding: str = Field(default="utf-8", description="How bytes stand for characters")
+
+    def fields(self, source: Path) -> tuple[SourceField, ...]:
+        """Return `x` and `y`; reads the text once, for its vocabulary.
+
+        Args:
+            source: The file.
+
+        Returns:
+            The fields.
+
+        Raises:
+            DataError: It is missing, damaged or shorter than a window.
+        """
+        counts: Counter[str] = Counter()
+        for tokens in self._tokens(source):
+            counts.update(tokens)
+        rows = (counts.total() - 1) // self.window
+        if rows < 1:
+            raise DataError(f"{source} has {counts.total()} tokens; a window of {self.window} needs one more than that")
+        if self.tokens == "characters" or len(counts) <= self.vocabulary:
+            classes = tuple(sorted(counts))
+        else:
+            kept = sorted(counts, key=lambda word: (-counts[word], word))[: self.vocabulary - 1]
+            classes = (*sorted(kept), UNKNOWN)
+        dtype = np.min_scalar_type(len(classes)).name
+        x = SourceField("x", "x", (self.window,), dtype, rows, "tokens", classes, role="input")
+        return x, replace(x, name="y", where="y", role="target")
+
+    def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
+        """Return windows in order, some at a time.
+
+        Args:
+            source: The file.
+            fields: Those to read.
+            rows: How many at a time, at most; fewer where that suits the text.
+
+        Yields:
+            Mapping[str, np.ndarray]: One array a field and time.
+
+        Raises:
+            DataError: The text changed since `fields` looked at it.
+        """
+        codes = {token: code for code, token in enumerate(fields[0].classes)}
+        unknown = codes.get(UNKNOWN)
+        waiting = np.empty(0, fields[0].dtype)
+        for tokens in self._tokens(source):
+            found = [codes.get(token, unknown) for token in tokens]
+            if None in found:
+                raise DataError(f"{source} changed while it was read; import it again")
+            waiting = np.concatenate([waiting, np.array(found, fields[0].dtype)])
+            count = (len(waiting) - 1) // self.window
+            for start in range(0, count, rows):
+                stop = min(count, start + rows)
+                cut = {"x": slice(start * self.window, stop * self.window)}
+                cut["y"] = slice(start * self.window + 1, stop * self.window + 1)
+                yield {f.name: waiting[cut[f.name]].reshape(-1, self.window).copy() for f in fields}
+            waiting = waiting[max(0, count) * self.window :]
+
+    def _tokens(self, source: Path) -> Iterator[Sequence[str]]:
+        """Yield tokens, many at a time; a word is never cut."""
+        if not source.is_file():
+            raise DataError(f"there is no file {source}; check the path")
+        place = 0
+        try:
+            with path_opener(source)() as stream, io.TextIOWrapper(stream, encoding=self.encoding) as text:
+                if self.tokens == "characters":
+                    while part := text.read(_READ_CHARACTERS):
+                        if "\0" in part:
+                            raise DataError(f"{source} holds a zero byte at character {place + part.index(chr(0))}")
+                        place += len(part)
+                        yield part
+                    return
+                while lines := text.readlines(_READ_CHARACTERS):
+                    yield list(chain.from_iterable(map(_WORD.findall, lines)))
+        except (UnicodeDecodeError, LookupError) as cause:
+            raise DataError(f"{source} is no text of {self.encoding}: {cause}; --set encoding says another") from None
+        except (OSError, EOFError) as cause:
+            raise DataError(f"{source} cannot be read: {cause}; copy it again") from cause

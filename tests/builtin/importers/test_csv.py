@@ -1,0 +1,139 @@
+"""The importer of delimited text, against Python's own numbers, and on files that are wrong."""
+
+import csv
+import gzip
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcli import DataError, UsageError
+from dlcli.builtin.importers.csv import CSV
+
+
+def read(path, **parameters):
+    importer = CSV(**parameters)
+    fields = importer.fields(path)
+    chunks = list(importer.chunks(path, fields, 3))
+    return {f.name: f for f in fields}, {f.name: np.concatenate([c[f.name] for c in chunks]) for f in fields}
+
+
+def written(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+TABLE = "age;colour;km/h;when;who;label\n1;red;2.5;2024-01-02;b;7\n;;4e3;2024-01-01;a;8\n3; blue ;-1;2023-12-31;b;7\n"
+
+
+def test_columns_are_told_apart(tmp_path):
+    path = written(tmp_path / "t.csv", TABLE)
+    fields, values = read(path, target="label", group="who", time="when")
+    assert fields["x"].names == ("age", "km/h")
+    np.testing.assert_array_equal(values["x"], np.float32([[1, 2.5], [np.nan, 4000], [3, -1]]))
+    assert fields["x"].missing == (1, 0)
+    assert fields["colour"].classes == ("blue", "red", "missing")
+    assert values["colour"].tolist() == [1, 2, 0]
+    assert values["group"].tolist() == [1, 0, 1]
+    assert np.diff(values["time"]).tolist() == [-86400.0, -86400.0]
+    assert values["y"].dtype == "float32"
+    assert fields["y"].note.startswith("2 different whole numbers, 7 to 8, taken as numbers")
+    assert CSV().notes(path) == (
+        "a semicolon is between cells (else: --set delimiter=';')",
+        "the first line names the columns, since none of its cells is a number (else: --set header=false)",
+    )
+    fields, values = read(path, target=-1, categorical=("label",), drop=("when", 5), missing_in={"age": ("3",)})
+    assert fields["y"].classes == ("7", "8")
+    assert values["y"].tolist() == [0, 1, 0]
+    np.testing.assert_array_equal(values["x"][:, 0], np.float32([1, np.nan, np.nan]))
+    assert [*fields] == ["x", "colour", "y"]
+
+
+def test_packed_tabs_without_a_header_and_a_target_of_zero_and_one(tmp_path):
+    path = tmp_path / "t.tsv.gz"
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf0.5\t0\n1.5\t1\n\n2.5\t1.0\n"))
+    fields, values = read(path, target=2)
+    assert (fields["x"].names, fields["y"].classes) == (("column_1",), ("0", "1"))
+    assert (values["x"].tolist(), values["y"].tolist()) == ([[0.5], [1.5], [2.5]], [0, 1, 1])
+    assert read(path, target=2, numeric=(2,))[1]["y"].tolist() == [0.0, 1.0, 1.0]
+    assert read(path, target=(1, 2))[1]["y"].shape == (3, 2)
+
+
+CELLS = st.one_of(st.floats(width=32, allow_nan=False, allow_infinity=False), st.none())
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1).filter(
+    lambda t: t == t.strip() and not re.fullmatch(r"[\d._+-]*|nan|inf.*|N/?A|null|none|\?", t, re.IGNORECASE)
+)
+ROWS = st.lists(st.tuples(CELLS, TEXTS, CELLS), min_size=1, max_size=12)
+
+
+@given(rows=ROWS)
+def test_what_is_written_comes_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("rows") / "t.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("a", "word", "b"), *(["" if c is None else c for c in row] for row in rows)])
+    fields, values = read(path, delimiter=",", header=True)
+    expected = [[np.nan if cell is None else cell for cell in (a, b)] for a, _, b in rows]
+    np.testing.assert_array_equal(values["x"], np.array(expected, "float32"))
+    assert [fields["word"].classes[code] for code in values["word"]] == [text for _, text, _ in rows]
+
+
+WRONG = {
+    "ragged": ("a,b\n1,2\n\n1,2,3\n", {}, "line 4: it has 3 cells, but the first line has 2"),
+    "text": ("a,b\n1,2\n3,4\nx,5\n", {}, "line 4, column 'a': 'x' is no number, but 2 values before it are"),
+    "number": ("a,b\nx,2\n3,4\n", {}, "line 3, column 'a': '3' is a number, but the values before it are texts"),
+    "forced": ("a,b\nx,2\n", {"numeric": ("a",)}, "line 2, column 'a': 'x' is no number; mend it"),
+    "infinite": ("a,b\n1,2\ninf,2\n", {}, "line 3, column 'a': 'inf' is no number"),
+    "python": ("a,b\n1,2\n1_0,2\n", {}, "line 3, column 'a': '1_0' is no number"),
+    "too large": ("a,b\n1,2\n1e300,2\n", {}, "line 3, column 'a': 1e\\+300 does not fit into float32"),
+    "twice": ("a,b,a\n1,2,3\n", {}, "line 1: columns 1 and 3 are both called 'a'; names must differ"),
+    "nameless": ("a,,c\n1,2,3\n", {}, "line 1: column 2 has no name"),
+    "no target": ("a,b\n1,2\n1,\n", {"target": "b"}, "line 3, column 'b': the target is missing"),
+    "no time": ("a,b\n1,x\n", {"time": "b"}, "line 2, column 'b': 'x' is no time"),
+    "quotation": ('a,b\n1,"2\n3,4\n', {}, "unexpected end of data; mend the quotation marks"),
+    "empty": ("\n\n", {}, "is empty"),
+    "header alone": ("a,b\n", {}, "has no rows below its first line"),
+    "delimiters": ("a b;c\nd,e\n", {}, "what is between cells is not plain"),
+    "encoding": ("a,b\n1,2\n", {"encoding": "martian"}, "name an encoding such as utf-8"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_told_with_line_and_column(tmp_path, case):
+    text, parameters, message = WRONG[case]
+    path = written(tmp_path / "w.csv", text)
+    with pytest.raises(DataError, match=rf"w\.csv.*{message}"):
+        read(path, **parameters)
+
+
+def test_a_bad_byte_a_cut_file_and_none(tmp_path):
+    with pytest.raises(DataError, match=r"w\.csv, line 3, column '2': the byte 0xff is no utf-8 "):
+        read(written(tmp_path / "w.csv", "a,b\n1,2\n1,ÿ\n", "latin-1"))
+    cut = tmp_path / "w.csv.gz"
+    cut.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-20])
+    with pytest.raises(DataError, match=r"w\.csv\.gz cannot be read: .*cut or damaged"):
+        read(cut)
+    with pytest.raises(DataError, match="is a folder"):
+        read(tmp_path)
+
+
+def test_a_column_that_is_not_there_or_asked_for_twice(tmp_path):
+    path = written(tmp_path / "t.csv", TABLE)
+    with pytest.raises(UsageError, match="target: .* has no column 'lable'; there are 6: age, colour"):
+        read(path, target="lable")
+    with pytest.raises(UsageError, match="column 'who' is asked for twice"):
+        read(path, target="who", group="who")
+    with pytest.raises(UsageError, match="several targets are numbers, but column 'colour'"):
+        read(written(tmp_path / "u.csv", "a,colour\n1,red\n"), target=("a", "colour"))
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = written(tmp_path / "t.csv", "a,b,c\n" + "0.123,0.456,blue\n" * 200_000)  # 3.4 MB, 600,000 cells
+    importer = CSV()
+    tracemalloc.start()
+    fields = importer.fields(path)
+    assert sum(len(chunk["x"]) for chunk in importer.chunks(path, fields, 4096)) == 200_000
+    assert tracemalloc.get_traced_memory()[1] < 12e6
+    tracemalloc.stop()

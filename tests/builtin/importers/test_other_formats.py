@@ -1,0 +1,166 @@
+"""Importers of arrays, IDX, images, sequences, graphs and text, against numpy, Pillow and numbers by hand."""
+
+import gzip
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dlcli import DataError, UsageError
+from dlcli.builtin.importers.graph import Graph
+from dlcli.builtin.importers.idx import IDX
+from dlcli.builtin.importers.images import Images
+from dlcli.builtin.importers.npy import NPY
+from dlcli.builtin.importers.sequences import Sequences
+from dlcli.builtin.importers.text import Text
+
+
+def read(importer, path, rows=3):
+    fields = importer.fields(path)
+    chunks = list(importer.chunks(path, fields, rows))
+    return {f.name: f for f in fields}, {f.name: np.concatenate([c[f.name] for c in chunks]) for f in fields}
+
+
+def idx(values, kind=8):
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, kind, values.ndim, *values.shape) + values.tobytes()
+
+
+def test_idx_with_its_labels(tmp_path):
+    pixels = np.arange(7 * 2 * 3, dtype="u1").reshape(7, 2, 3)
+    path = tmp_path / "a-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(pixels)))
+    (tmp_path / "a-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(7, dtype="u1"))))
+    fields, values = read(IDX(), path)
+    assert fields["x"].kind == "image"
+    np.testing.assert_array_equal(values["x"], pixels)
+    assert values["y"].tolist() == [*range(7)]
+    for damaged, message in (
+        (idx(pixels)[:-2], "is cut: it says that it has 7 rows, but ends within row 6"),
+        (idx(pixels) + b"0", "goes on behind its 7 rows"),
+        (b"GIF89a", "is no IDX file: it begins with b'GIF8'"),
+        (struct.pack(">BBBBIII", 0, 0, 8, 3, 2**31, 2**31, 2**31), "is damaged: its rows are"),
+    ):
+        (tmp_path / "b.idx").write_bytes(damaged)
+        with pytest.raises(DataError, match=message):
+            read(IDX(), tmp_path / "b.idx")
+
+
+def test_npy(tmp_path):
+    values = np.random.default_rng(0).normal(size=(8, 3)).astype(">f4")
+    np.save(tmp_path / "x.npy", values)
+    np.save(tmp_path / "y.npy", np.arange(8))
+    np.testing.assert_array_equal(read(NPY(target="y.npy"), tmp_path / "x.npy")[1]["x"], values)
+    np.save(tmp_path / "o.npy", np.array([print]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"o\.npy cannot be read as an array: .*Python objects"):
+        NPY().fields(tmp_path / "o.npy")
+
+
+def walks(folder):
+    folder.mkdir()
+    for number, steps in ((2, 3), (10, 1), (1, 2)):
+        lines = "".join(f"{number}.5,{step}\n" for step in range(steps))
+        (folder / f"walk_{number}.csv").write_text(f"#left, right\n{lines}")
+    (folder / "target.csv").write_text("#walk, label\n1,-1\n2,1\n10,1\n")
+    (folder / "group.csv").write_text("#walk, place\n1,a\n2,b\n10,a\n")
+    return folder
+
+
+WALKS = {"target": "target.csv", "group": "group.csv", "pattern": "walk*.csv"}
+
+
+def test_sequences_of_different_lengths_from_folder_and_zip(tmp_path):
+    folder = walks(tmp_path / "w")
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    for source in (folder, tmp_path / "w.zip"):
+        fields, values = read(Sequences(**WALKS), source, rows=2)
+        assert fields["x"].names == ("left", "right")
+        assert fields["y"].classes == ("-1", "1")
+        assert values["length"].tolist() == [2, 3, 1]
+        assert values["y"].tolist() == [0, 1, 1]
+        assert values["group"].tolist() == [0, 1, 0]
+        assert values["x"][0].tolist() == [[1.5, 0], [1.5, 1], [0, 0]]
+    (folder / "walk_3.csv").write_text("#left, right\n1,2\n")
+    with pytest.raises(DataError, match=r"the sequence walk_3\.csv has no target in target\.csv"):
+        read(Sequences(**WALKS), folder)
+    (folder / "walk_3.csv").write_text("#left, right\n1,b\n")
+    with pytest.raises(DataError, match=r"walk_3\.csv, line 2, column 'right': 'b' is no number"):
+        read(Sequences(pattern="walk*.csv"), folder)
+    with pytest.raises(DataError, match=r"has the columns walk, place|has the columns walk, label"):
+        read(Sequences(), folder)
+    with pytest.raises(UsageError, match=r"holds no file 'labels\.csv'; beside sequences there are: group\.csv"):
+        read(Sequences(target="labels.csv", pattern="walk*.csv"), folder)
+
+
+def test_an_archive_that_climbs_out_or_unpacks_without_end(tmp_path, monkeypatch):
+    for name in ("../a.csv", "/a.csv", "b\\..\\..\\a.csv", "C:/a.csv"):
+        with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+            archive.writestr(name, "1,2\n")
+        with pytest.raises(DataError, match="a path that leads out of it"):
+            Sequences().fields(tmp_path / "z.zip")
+    monkeypatch.setattr("dlcli.builtin.importers.members.MOST_UNPACKED_BYTES", 10**6)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", b"0" * 10**7)
+    with pytest.raises(DataError, match="unpacks to 10,000,000 bytes, more than 1,000,000"):
+        Sequences().fields(tmp_path / "z.zip")
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a.csv").symlink_to(tmp_path / "z.zip")
+    with pytest.raises(DataError, match="a link that leads out of"):
+        Sequences().fields(tmp_path / "f")
+
+
+def test_images_a_folder_a_class(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 5, 6), dtype="u1")
+    for place, (split, name) in enumerate([("train", "cat"), ("train", "dog"), ("test", "cat"), ("test", "dog")]):
+        (tmp_path / "i" / split / name).mkdir(parents=True)
+        Image.fromarray(pixels[place]).save(tmp_path / "i" / split / name / f"{place}.png")
+    fields, values = read(Images(), tmp_path / "i")
+    assert fields["y"].classes == ("cat", "dog")
+    np.testing.assert_array_equal(values["x"], pixels[[2, 3, 0, 1]])
+    assert {k: v.tolist() for k, v in Images().splits(tmp_path / "i").items()} == {"train": [2, 3], "test": [0, 1]}
+    assert read(Images(size=(3, 2), mode="rgb"), tmp_path / "i")[1]["x"].shape == (4, 3, 2, 3)
+    (tmp_path / "list.csv").write_text("path,label\ni/train/cat/0.png,yes\ni/test/dog/3.png,no\n")
+    np.testing.assert_array_equal(read(Images(), tmp_path / "list.csv")[1]["x"], pixels[[0, 3]])
+    (tmp_path / "list.csv").write_text("path,label\n../0.png,yes\n")
+    with pytest.raises(DataError, match=r"line 2, column 'path': '\.\./0\.png' leads out"):
+        Images().fields(tmp_path / "list.csv")
+    Image.fromarray(pixels[0, :3]).save(tmp_path / "i/test/cat/2.png")
+    with pytest.raises(DataError, match=r"is 5×6, but the first is 3×6; resize all with --set size="):
+        Images().fields(tmp_path / "i")
+    broken = tmp_path / "i/test/cat/2.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"test/cat/2\.png does not decode"):
+        read(Images(size=(5, 6)), tmp_path / "i")
+
+
+def test_a_graph_with_its_splits(tmp_path):
+    arrays = {"x": np.eye(4, dtype="f4"), "y": np.array([0, 1, 0, 1]), "edges": np.array([[0, 1], [2, 3], [1, 2]])}
+    np.savez(tmp_path / "g.npz", **arrays, train=np.array([True, False, True, False]), test=np.array([3, 1]))
+    np.testing.assert_array_equal(read(Graph(), tmp_path / "g.npz")[1]["x"], arrays["x"])
+    splits = {name: rows.tolist() for name, rows in Graph().splits(tmp_path / "g.npz").items()}
+    assert splits == {"train": [0, 2], "test": [3, 1]}
+    np.testing.assert_array_equal(Graph().shared(tmp_path / "g.npz")["graph/edges"], arrays["edges"].T)
+    np.savez(tmp_path / "g.npz", **arrays | {"edges": np.array([[0, 4]])})
+    with pytest.raises(DataError, match="edges names node 4, but nodes are 0 to 3"):
+        Graph().shared(tmp_path / "g.npz")
+
+
+def test_text_as_windows(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("abcab\ncaba")
+    fields, values = read(Text(window=3), path)
+    letters = ["".join(fields["x"].classes[code] for code in row) for row in values["x"]]
+    assert letters == ["abc", "ab\n", "cab"]
+    assert ["".join(fields["y"].classes[c] for c in row) for row in values["y"]] == ["bca", "b\nc", "aba"]
+    path.write_text("to be, or not to be to")
+    fields, values = read(Text(window=2, tokens="words", vocabulary=3), path)
+    assert fields["x"].classes == ("be", "to", "<unknown>")
+    assert values["x"].tolist() == [[1, 0], [2, 2], [2, 1]]
+    with pytest.raises(DataError, match="has 8 tokens; a window of 9 needs one more"):
+        Text(window=9, tokens="words").fields(path)
+    path.write_bytes(b"ab\xff")
+    with pytest.raises(DataError, match="is no text of utf-8"):
+        Text().fields(path)

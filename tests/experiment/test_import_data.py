@@ -1,0 +1,126 @@
+"""`dlcli data import` from end to end: what is in the file, which rows are where, and what a failure leaves."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlcli import DataError, DlcliError, UsageError
+from dlcli.builtin.importers.csv import CSV
+from dlcli.data.check import check
+from dlcli.experiment.import_data import import_data
+
+
+@pytest.fixture
+def table(tmp_path):
+    """40 rows: their number, a colour, a label that 10 rows have, and groups of four rows."""
+    path = tmp_path / "t.csv"
+    rows = [f"{i},{'red' if i % 3 else ''},{'no' if i % 4 else 'yes'},{i // 4}\n" for i in range(40)]
+    path.write_text("number,colour,label,who\n" + "".join(rows))
+    return path
+
+
+def numbers(path, split):
+    with h5py.File(path) as file:
+        return file[split]["x"][:, 0].astype(int).tolist()
+
+
+def test_the_file_is_as_datasets_are(table, tmp_path):
+    out = tmp_path / "out.h5"
+    found = import_data(table, out, parameters={"target": "label", "drop": ["who"]}, test=0.1, licence="CC0")
+    assert found.splits == {"train": 28, "val": 8, "test": 4}
+    with h5py.File(out) as file:
+        assert [*file["train"]] == ["x", "colour", "y"]
+        assert dict(file["val/colour"].attrs)["classes"].tolist() == ["red", "missing"]
+        assert file["val/colour"].attrs["role"] == "input"
+        assert file["test/y"].attrs["classes"].tolist() == ["no", "yes"]
+        assert file["train/y"].compression == "gzip"
+        assert (file.attrs["origin"], file.attrs["importer"], file.attrs["licence"]) == ("t.csv", "csv", "CC0")
+        for split in ("train", "val", "test"):
+            part = file[split]
+            assert (part["y"][:] == (part["x"][:, 0] % 4 == 0)).all()
+            assert (part["colour"][:] == (part["x"][:, 0] % 3 == 0)).all()
+            assert part["y"][:].mean() == 0.25  # stratified
+    assert sorted(n for split in found.splits for n in numbers(out, split)) == [*range(40)]
+    assert not [finding for finding in check(out) if finding.level == "error"]
+
+
+def test_groups_stay_whole_time_goes_last_and_none_stays_together(table, tmp_path):
+    out = tmp_path / "out.h5"
+    import_data(table, out, parameters={"target": "label", "group": "who"}, test=0.2)
+    places = {n // 4: split for split in ("train", "val", "test") for n in numbers(out, split)}
+    assert all(places[n // 4] == split for split in ("train", "val", "test") for n in numbers(out, split))
+    import_data(table, out, parameters={"target": "label", "time": "who"}, split="0.25")
+    assert numbers(out, "val") == [*range(28, 40)]  # rows of one time are not parted
+    import_data(table, out, parameters={"target": "label"}, split="none")
+    with h5py.File(out) as file:
+        assert [*file] == ["x", "colour", "y"]
+        assert file["x"][:, 0].tolist() == [*range(40)]
+    assert import_data(table, parameters={"target": "label"}, dry_run=True).output is None
+
+
+@given(
+    rows=st.integers(12, 60), seed=st.integers(0, 9), val=st.sampled_from([0.1, 0.3]), test=st.sampled_from([None, 0.2])
+)
+def test_splits_partition_the_rows_and_depend_on_the_seed_alone(tmp_path_factory, rows, seed, val, test):
+    folder = tmp_path_factory.mktemp("rows")
+    np.savez(folder / "a.npz", x=np.arange(rows)[:, None], y=np.arange(rows) % 2)
+    for name in ("a.h5", "b.h5"):
+        found = import_data(folder / "a.npz", folder / name, split=str(val), test=test, seed=seed)
+    assert sorted(n for split in found.splits for n in numbers(folder / "a.h5", split)) == [*range(rows)]
+    assert all(numbers(folder / "a.h5", split) == numbers(folder / "b.h5", split) for split in found.splits)
+    assert abs(found.splits["val"] - val * rows) <= 1
+
+
+def test_what_contradicts_itself_is_refused(table, tmp_path):
+    out, target = tmp_path / "out.h5", {"target": "label"}
+    for options, message in (
+        ({}, "which field of .* is to be predicted"),
+        ({"parameters": target, "split": "1.5"}, "--split is a share of the rows between 0 and 1, or none; got 1.5"),
+        ({"parameters": target, "split": "0.6", "test": 0.5}, "leave nothing to train on: 1.1 of 1"),
+        (
+            {"parameters": {"target": "number"}, "stratify": True},
+            "--stratify divides by class, but the target 'y' has no",
+        ),
+        ({"parameters": {"targte": 1}}, "--format csv has no parameter 'targte'; it has target, group"),
+        ({"parameters": {"max_classes": 0}}, "--format csv: max_classes is 0: input should be greater"),
+        ({"format": "cvs"}, "unknown importer 'cvs'; did you mean 'csv'"),
+    ):
+        with pytest.raises(DlcliError, match=message):
+            import_data(table, out, **options)
+    with pytest.raises(UsageError, match=r"a dataset ends with \.h5 or \.hdf5"):
+        import_data(table, tmp_path / "out.csv", parameters=target)
+    with pytest.raises(UsageError, match="no importer reads a file like t.xyz"):
+        import_data(table.rename(tmp_path / "t.xyz"), out)
+    with pytest.raises(DataError, match="there is no file"):
+        import_data(table, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.xyz"]
+
+
+def test_a_class_of_one_row_and_too_many_texts(tmp_path):
+    path, out = tmp_path / "t.csv", tmp_path / "out.h5"
+    path.write_text("a,b\n" + "1,x\n" * 9 + "2,y\n")
+    with pytest.raises(DataError, match="class 'y' has one row, which cannot be in two splits"):
+        import_data(path, out, parameters={"target": "b"})
+    assert import_data(path, out, parameters={"target": "b"}, stratify=False).splits == {"train": 8, "val": 2}
+    path.write_text("a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(1001)))
+    with pytest.raises(DataError, match="'a' has more than 1,000 different texts, too many for categories"):
+        import_data(path, out, parameters={"target": "b"})
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, DataError("torn")])
+def test_what_stops_it_leaves_nothing_new_and_the_old_file(table, tmp_path, monkeypatch, failure):
+    out = tmp_path / "out.h5"
+    out.write_bytes(b"old")
+    before, sound = table.read_bytes(), CSV.chunks
+
+    def stopping(self, source, fields, rows):
+        yield from sound(self, source, fields, 16) if len(fields) == 1 else ()
+        raise failure
+
+    monkeypatch.setattr(CSV, "chunks", stopping)
+    with pytest.raises(type(failure) if isinstance(failure, Exception) else failure):
+        import_data(table, out, parameters={"target": "label"}, split="none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5", "t.csv"]
+    assert (out.read_bytes(), table.read_bytes()) == (b"old", before)
