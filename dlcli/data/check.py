@@ -1,26 +1,33 @@
 """Finding what is wrong or odd in a dataset before training does."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from dlcli.contracts.dataset import FieldRows
 from dlcli.contracts.task import Task
 from dlcli.data.finding import Finding, error
 from dlcli.data.hdf5 import open_file
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
-from dlcli.data.memory import too_large
+from dlcli.data.memory import stored_fields, too_large
 from dlcli.data.splits import file_splits
 from dlcli.data.stored import StoredField
+from dlcli.data.stored_rows import stored_rows
 from dlcli.data.target import Asked, TargetError, infer_task
 from dlcli.data.values import value_findings
 
 IMBALANCE = 10
 """Rows of the largest class over those of the smallest, from which on it is told."""
+BLOCK_BYTES = 16 * 2**20
+"""Looked at at once."""
 _NAMED = 5
 """How many examples a message gives."""
 
@@ -50,10 +57,15 @@ def check(path: Path, *, fields: Mapping[str, FieldMapping] | None = None, task:
                 findings.append(error(target.where, str(cause)))
         splits, wrong_rows = file_splits(inspection)
         findings += wrong_rows
-        if large := too_large(inspection.fields):
+        on_disk = stored_fields(inspection.fields, None)
+        if large := too_large([field for field in inspection.fields if field not in on_disk]):
             return [*findings, *large]
         # A target that fits no task has no layout to be read in.
-        tensors = {field.name: load(field) for field in inspection.fields if field is not target or asked}
+        tensors: dict[str, FieldRows] = {
+            field.name: stored_rows(path, field) if field in on_disk else load(field)
+            for field in inspection.fields
+            if field is not target or asked
+        }
         loaded = [field for field in inspection.fields if field.name in tensors]
         findings += value_findings(loaded, tensors, asked, None)
         findings += [
@@ -64,26 +76,36 @@ def check(path: Path, *, fields: Mapping[str, FieldMapping] | None = None, task:
             inputs = [field for field in loaded if field.role in ("input", "condition")]
             training = splits.get("train", torch.arange(inspection.fields[0].rows))
             for field in inputs:
-                findings += _constant(field, tensors[field.name].index_select(0, training))
+                findings += _constant(field, tensors[field.name], training)
             if target is not None and asked:
-                findings += _classes(target, tensors[target.name], asked, splits)
+                findings += _classes(target, tensors[target.name][:], asked, splits)
             findings += _duplicates([tensors[field.name] for field in inputs if field.role == "input"], splits)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.level])
 
 
-def _constant(field: StoredField, rows: Tensor) -> list[Finding]:
+def _blocks(fields: Sequence[FieldRows], rows: Tensor) -> Iterator[list[Tensor]]:
+    """Yield some rows at a time, a tensor a field, in the order of the index."""
+    width = sum(field.nbytes for field in fields) // max(1, len(fields[0]))
+    for block in torch.split(rows, max(1, BLOCK_BYTES // max(1, width))):
+        yield [field.index_select(0, block) for field in fields]
+
+
+def _constant(field: StoredField, values: FieldRows, training: Tensor) -> list[Finding]:
     """Find columns that never change in the training rows; single pixels of an image often do not, by nature."""
-    if field.kind not in ("features", "sequence", "image") or len(rows) < 2:
+    if field.kind not in ("features", "sequence", "image") or len(training) < 2:
         return []
-    flat = rows.flatten(0, 1) if field.kind == "sequence" else rows.flatten(1)
-    least = most = flat
-    if flat.is_floating_point():  # what is missing is no other value
-        least, most = torch.where(flat.isnan(), torch.inf, flat), torch.where(flat.isnan(), -torch.inf, flat)
-    constant = (least.amin(0) >= most.amax(0)).nonzero().flatten().tolist()
-    if not constant:
+    least = most = None
+    for (rows,) in _blocks([values], training):
+        flat = rows.flatten(0, 1) if field.kind == "sequence" else rows.flatten(1)
+        low = high = flat
+        if flat.is_floating_point():  # what is missing is no other value
+            low, high = torch.where(flat.isnan(), torch.inf, flat), torch.where(flat.isnan(), -torch.inf, flat)
+        least = low.amin(0) if least is None else torch.minimum(least, low.amin(0))
+        most = high.amax(0) if most is None else torch.maximum(most, high.amax(0))
+    if least is None or most is None or not (constant := (least >= most).nonzero().flatten().tolist()):
         return []
-    columns = flat.shape[1]
+    columns = len(least)
     if field.kind == "image" and len(constant) < columns:
         return [Finding("note", field.where, f"{len(constant)} of {columns} pixels are the same in all training rows")]
     names = [field.names[column] if field.names else str(column) for column in constant[:_NAMED]]
@@ -135,26 +157,31 @@ def _classes(target: StoredField, rows: Tensor, asked: Asked, splits: Mapping[st
     return found
 
 
-def _duplicates(inputs: list[Tensor], splits: Mapping[str, Tensor]) -> list[Finding]:
+def _digests(inputs: Sequence[FieldRows], rows: Tensor) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+    """Return a number for each row that tells its inputs from others': 64 bits, so that many rows fit in memory."""
+    found = bytearray()
+    for block in _blocks(inputs, rows):
+        columns = np.hstack([part.numpy().reshape(len(part), -1).view(np.uint8) for part in block])
+        found += b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in columns)
+    return np.frombuffer(found, np.uint64)
+
+
+def _duplicates(inputs: Sequence[FieldRows], splits: Mapping[str, Tensor]) -> list[Finding]:
     """Find rows whose inputs are also in another split: what is measured on them is not new to the network."""
-    seen: dict[bytes, tuple[str, int]] = {}
-    examples: dict[tuple[str, str], list[str]] = {}
-    for split, rows in splits.items():
-        own: dict[bytes, tuple[str, int]] = {}
-        for number, row in enumerate(rows.tolist()):
-            digest = hashlib.blake2b(b"".join(part[row].numpy().tobytes() for part in inputs), digest_size=16).digest()
-            if digest in seen:
-                first_split, first = seen[digest]
-                examples.setdefault((first_split, split), []).append(f"{split} {number} = {first_split} {first}")
-            else:
-                own.setdefault(digest, (split, number))
-        seen.update(own)
-    return [
-        Finding(
-            "warning",
-            split,
-            f"{len(pairs)} rows have the same inputs as rows of {other}: {', '.join(pairs[:_NAMED])}"
-            f"{', …' if len(pairs) > _NAMED else ''}; figures for {split} will be too good: remove them",
-        )
-        for (other, split), pairs in examples.items()
-    ]
+    digests = {split: _digests(inputs, rows) for split, rows in splits.items()} if inputs and len(splits) > 1 else {}
+    found = []
+    for other, split in combinations(digests, 2):
+        values, first = np.unique(digests[other], return_index=True)
+        places = np.searchsorted(values, digests[split]).clip(max=max(0, len(values) - 1))
+        same = np.flatnonzero(values[places] == digests[split]) if len(values) else places[:0]
+        if len(same):
+            pairs = [f"{split} {number} = {other} {first[places[number]]}" for number in same[:_NAMED].tolist()]
+            found.append(
+                Finding(
+                    "warning",
+                    split,
+                    f"{len(same)} rows have the same inputs as rows of {other}: {', '.join(pairs)}"
+                    f"{', …' if len(same) > _NAMED else ''}; figures for {split} will be too good: remove them",
+                )
+            )
+    return found

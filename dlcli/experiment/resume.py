@@ -52,6 +52,7 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
     _check_epochs(run, facts["recipe"]["train"]["epochs"], recipe)
     prepared = prepare(recipe, plugins.registry)
     check_same_data(run, facts, recipe, prepared.dataset)
+    run.sweep()
     if prepared.plan.folds and not same_folds(prepared.plan.folds, read_folds(run)):
         raise DataError(
             f"the folds of {run.path} are not those that this version of torch makes: go on with the version that it "

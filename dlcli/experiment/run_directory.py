@@ -95,6 +95,18 @@ class RunDirectory:
         found = self.read() if file.exists() else {"format": FORMAT}
         atomic.write_json(file, {**found, **entries})
 
+    def sweep(self) -> None:
+        """Remove what a process that was killed left half-written, for a run that nobody is at work on.
+
+        Exports and evaluations, which others may be writing, are not looked at.
+        """
+        with atomic.storage_errors(self.path):
+            for folder in [path for path in self.path.iterdir() if path.name not in ("exports", "evaluations")]:
+                found = folder.rglob(f"{atomic.PARTIAL}*") if folder.is_dir() else ()
+                for path in sorted([folder, *found], key=lambda path: len(path.parts)):
+                    if path.name.startswith(atomic.PARTIAL) and path.exists():
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
 
 def _check_entries(found: dict[str, Any], file: Path) -> None:
     """See that entries that others rely on are of the right type, and that no name of a member leads out of the run."""

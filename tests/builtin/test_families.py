@@ -16,7 +16,7 @@ EXPECTED = {
     "architecture": ["cnn", "linear", "logistic", "mlp"],
     "activation": ["leaky_relu", "relu", "sigmoid", "tanh"],
     "normalization": ["batch", "layer", "none"],
-    "preprocessor": ["scale", "standardize"],
+    "preprocessor": ["impute", "log1p", "one_hot", "quantile", "scale", "standardize"],
     "loss": ["binary_cross_entropy", "cross_entropy", "mse"],
     "metric": ["accuracy", "brier", "ece", "mae", "nll", "r2", "rmse"],
     "regularizer": ["clip_gradients", "early_stopping", "l2"],

@@ -191,7 +191,7 @@ def test_data_check_leaves_with_3_where_training_would_refuse(dlcli, workplace, 
     broken = tmp_path / "broken.h5"
     broken.write_bytes(Path("blobs.h5").read_bytes())
     with h5py.File(broken, "a") as file:
-        file["train/x"][3, 2] = np.nan
+        file["train/x"][3, 2] = np.inf
     outcome = dlcli("data", "check", str(broken))
     assert outcome.code == 3
     assert "train/x" in outcome.out

@@ -8,6 +8,7 @@ import pytest
 
 from dlcli.contracts.task import Task
 from dlcli.data.check import check
+from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
 from dlcli.errors import DataError
 
@@ -180,7 +181,22 @@ def test_regression(write: Write) -> None:
 def test_too_large_to_look_at_values(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 10)
     (finding,) = check(write({"x": X, "y": Y}, y=TWO))
-    assert "it needs 800 bytes" in finding.message
+    assert "it needs 320 bytes" in finding.message
+
+
+def test_inputs_larger_than_memory_are_looked_at_from_disk(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = X.copy()
+    x[:30, 2] = 0
+    x[33] = x[7]
+    path = write({"train/x": x[:30], "train/y": Y[:30], "test/x": x[30:], "test/y": Y[30:]}, y=TWO)
+    inside = check(path)
+    assert len(inside) == 2
+    monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 700)
+    monkeypatch.setattr("dlcli.data.check.BLOCK_BYTES", 40)
+    monkeypatch.setattr(
+        "dlcli.data.check.load", lambda field: pytest.fail(field.name) if "x" in field.name else load(field)
+    )
+    assert check(path) == inside
 
 
 def test_no_dataset(tmp_path: Path) -> None:

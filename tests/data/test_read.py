@@ -288,7 +288,9 @@ def test_attributes_of_one_split_are_enough(write: Write) -> None:
 def test_larger_than_memory(labelled: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = labelled(train=100)
     monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 1000)
-    with pytest.raises(DataError, match=r"it needs 2000 bytes \(0\.0 GiB\) of memory, but 1000 bytes .* are available"):
+    assert set(read_dataset(path).stored) == {"x"}
+    monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 300)
+    with pytest.raises(DataError, match=r"it needs 800 bytes \(0\.0 GiB\) of memory, but 300 bytes .* are available"):
         read_dataset(path)
-    monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 2000)
-    assert read_dataset(path).rows == 100
+    monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 4000)
+    assert not read_dataset(path).stored

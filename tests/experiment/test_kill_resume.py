@@ -46,6 +46,7 @@ def trainer():
 
 def outcome(run: Path) -> dict[str, object]:
     """Everything that must not depend on interruptions: tensors as bytes, history and summary without times."""
+    assert not list(run.rglob(".partial-*"))
     found: dict[str, object] = {}
     for file in sorted(run.rglob("*.safetensors")):
         name = str(file.relative_to(run))

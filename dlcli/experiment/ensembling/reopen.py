@@ -78,6 +78,7 @@ def reopen(
             f"{run.path} combines {', '.join(facts['given'])}, but its runs are now {', '.join(given)}: what it has "
             "trained so far was for the former; restore them, or make a new ensemble"
         )
+    run.sweep()
     table = write_recipe(run, prepared.recipe, plugins.registry, comment=COMMENT)
     run.update(recipe=table, data={**facts["data"], "path": str(Path(recipe.data.path).resolve())})
     notes = (*notes_on_going_on(run, facts), *(() if prepared.library is None else prepared.library.notes))
