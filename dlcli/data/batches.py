@@ -13,8 +13,8 @@ from dlcli.data.order import count_steps, epoch_rows
 from dlcli.data.sources import Source, SourceRoom, Sources
 from dlcli.data.stacked_sources import StackedSources
 
-BLOCK_BYTES = 16 * 2**20
-"""Inputs gathered at once: enough that a small network does not wait for gathers, too little to matter in memory."""
+BLOCK_BYTES = 2 * 2**20
+"""Inputs gathered at once: enough that a small network does not wait for gathers, and what a cache holds."""
 STACKED_BYTES = 2**20
 """Inputs of a stack gathered at once: what a processor keeps at hand, since a stack's batch is many."""
 EVALUATION_ROWS = 4096

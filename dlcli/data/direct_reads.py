@@ -29,6 +29,9 @@ class DirectReads:
         item: Bytes of a number.
         compressed: Whether chunks are compressed by deflate.
         shuffled: Whether the bytes of numbers are shuffled before.
+
+    Attributes:
+        compressed: Whether a chunk must be read whole; else any rows are read at the same speed.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class DirectReads:
     ) -> None:
         self._file, self._chunk, self._row, self._item = file, chunk, row, item
         self._offsets, self._sizes = offsets.tolist(), sizes.tolist()
-        self._compressed, self._shuffled = compressed, shuffled
+        self.compressed, self._shuffled = compressed, shuffled
         self._descriptors: dict[int, int] = {}
 
     def __del__(self) -> None:
@@ -53,28 +56,37 @@ class DirectReads:
         if descriptor is not None:
             os.close(descriptor)
 
-    def read(self, first: int, last: int, out: "np.ndarray[Any, Any]") -> None:
+    def read(self, first: int, last: int, target: memoryview) -> None:
         """Read rows.
 
         Args:
             first: The first.
             last: The one after the last.
-            out: Where to put them; contiguous, as large as they are.
+            target: Where to put their bytes; as large as they are.
 
         Raises:
             OSError: The file ends too early, or a chunk is damaged.
         """
-        target = out.reshape(-1).view(np.uint8).data
         place = first
         while place < last:
             number, inside = divmod(place, self._chunk)
             stop = min(last, (number + 1) * self._chunk)
             part = target[(place - first) * self._row : (stop - first) * self._row]
-            if self._compressed:
+            if self.compressed:
                 begin = inside * self._row
                 part[:] = self._inflated(number)[begin : begin + len(part)]
             else:
                 self._fill(part, self._offsets[number] + inside * self._row)
+            place = stop
+
+    def expect(self, first: int, last: int) -> None:
+        """Ask the system to read rows of a dataset that is not compressed in the background."""
+        place = first
+        while place < last and hasattr(os, "posix_fadvise"):
+            number, inside = divmod(place, self._chunk)
+            stop = min(last, (number + 1) * self._chunk)
+            offset, length = self._offsets[number] + inside * self._row, (stop - place) * self._row
+            os.posix_fadvise(self._descriptor(), offset, length, os.POSIX_FADV_WILLNEED)
             place = stop
 
     def _inflated(self, number: int) -> memoryview:
@@ -89,21 +101,25 @@ class DirectReads:
             raise OSError(f"chunk {number} is damaged: it holds {len(plain)} bytes, expected {whole}")
         if not self._shuffled:
             return memoryview(plain)
-        bytes_of = np.frombuffer(plain, np.uint8).reshape(self._item, -1)
-        return np.ascontiguousarray(bytes_of.T).reshape(-1).data
+        shuffled = np.frombuffer(plain, np.uint8).reshape(self._item, -1)
+        found = np.empty((shuffled.shape[1], self._item), np.uint8)
+        for place, part in enumerate(shuffled):  # three times as quick as the transpose in one go
+            found[:, place] = part
+        return found.reshape(-1).data
 
     def _fill(self, part: memoryview, offset: int) -> None:
-        while len(part):
-            count = os.preadv(self._descriptor(), [part], offset)
+        descriptor = self._descriptor()
+        while (count := os.preadv(descriptor, [part], offset)) < len(part):
             if not count:
                 raise OSError("the file ends too early")
             part, offset = part[count:], offset + count
 
     def _descriptor(self) -> int:
         # By process, as a descriptor that a fork inherited shares nothing that matters, but may be closed there.
-        if os.getpid() not in self._descriptors:
-            self._descriptors[os.getpid()] = os.open(self._file, os.O_RDONLY)
-        return self._descriptors[os.getpid()]
+        process = os.getpid()
+        if process not in self._descriptors:
+            self._descriptors[process] = os.open(self._file, os.O_RDONLY)
+        return self._descriptors[process]
 
 
 def direct_reads(file: Path, dataset: h5py.Dataset) -> DirectReads | None:

@@ -21,6 +21,10 @@ from dlcli.errors import DataError
 
 BLOCK_BYTES = 8 * 2**20
 """Read at once where rows lie close together."""
+CHUNK_BYTES = 2**18
+"""Read at once at least, of chunks and where HDF5 must find the rows."""
+PIECE_BYTES = 2**17
+"""Read at once where rows lie in the file as they are: a pool of such pieces stays in the processor's cache."""
 GAP_BYTES = 2**18
 """Bytes that nobody asked for are read along rather than skipped, up to so many."""
 
@@ -84,11 +88,12 @@ class StoredRows:
         return self.dtype.is_floating_point
 
     def chunks(self) -> list[tuple[int, int]]:
-        """Return ranges of rows that are read at once: whole chunks, of about a quarter of a MiB at least."""
+        """Return ranges of rows that are read at once: whole chunks, or pieces where these alone can be read."""
         found = []
-        least = max(1, 2**18 // max(1, self.row_bytes))
-        for start, part in zip(self._starts, self.parts, strict=False):
-            size = part.chunk or least
+        for start, part, (_, direct) in zip(self._starts, self.parts, self._opened(), strict=False):
+            pieces = direct is not None and not direct.compressed
+            least = max(1, (PIECE_BYTES if pieces else CHUNK_BYTES) // max(1, self.row_bytes))
+            size = least if pieces or part.chunk is None else part.chunk
             size *= max(1, least // size)
             found += [(start + first, start + min(first + size, part.rows)) for first in range(0, part.rows, size)]
         return found
@@ -108,28 +113,62 @@ class StoredRows:
             DataError: The file is not there any more, or is damaged.
         """
         made = np.empty((last - first, *self._row), self._numpy) if out is None else out
-        place = first
-        while place < last:
-            number = bisect_right(self._starts, place) - 1
-            part, start = self.parts[number], self._starts[number]
-            stop = min(last, start + part.rows)
-            self._read_part(number, place - start, stop - start, made[place - first : stop - first])
-            place = stop
+        self.read_ranges([(first, last)], made)
         return made
 
-    def _read_part(self, number: int, first: int, last: int, out: "np.ndarray[Any, Any]") -> None:
-        dataset, direct = self._opened()[number]
-        plain = dataset.dtype == self._numpy and not self.image
-        try:
-            if plain and direct is not None:
-                direct.read(first, last, out)
-            elif plain:
-                dataset.read_direct(out, np.s_[first:last])
-            else:
-                out[:] = self._as_seen(dataset, direct, first, last)
-        except (OSError, RuntimeError) as cause:
-            path = self.parts[number].path
-            raise DataError(f"{self.file} cannot be read at {path}, rows {first} to {last}: {cause}") from cause
+    def read_ranges(self, ranges: Sequence[tuple[int, int]], out: "np.ndarray[Any, Any]") -> None:
+        """Read ranges of rows, one after another.
+
+        Args:
+            ranges: The first row and the one after the last, of each.
+            out: Where to put them, contiguous (R, *shape of a row), of the field's type.
+
+        Raises:
+            DataError: The file is not there any more, or is damaged.
+        """
+        opened, row = self._opened(), self.row_bytes
+        plain_parts = [dataset.dtype == self._numpy and not self.image for dataset, _ in opened]
+        memory = out.reshape(-1).view(np.uint8).data
+        offset = 0
+        for number, first, last in self._in_parts(ranges):
+            dataset, direct = opened[number]
+            stop = offset + last - first
+            plain = plain_parts[number]
+            try:
+                if plain and direct is not None:
+                    direct.read(first, last, memory[offset * row : stop * row])
+                elif plain:
+                    dataset.read_direct(out[offset:stop], np.s_[first:last])
+                else:
+                    out[offset:stop] = self._as_seen(dataset, direct, first, last)
+            except (OSError, RuntimeError) as cause:
+                path = self.parts[number].path
+                raise DataError(f"{self.file} cannot be read at {path}, rows {first} to {last}: {cause}") from cause
+            offset = stop
+
+    def expect(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Ask the system to read ranges of rows in the background, where it can: they will be wanted soon."""
+        opened = self._opened()
+        for number, first, last in self._in_parts(ranges):
+            direct = opened[number][1]
+            if direct is not None:
+                direct.expect(first, last)
+
+    def _in_parts(self, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+        """Yield the part of each range, and its rows there; a range over several parts comes in pieces."""
+        for first, last in ranges:
+            place = first
+            while place < last:
+                number = bisect_right(self._starts, place) - 1
+                start = self._starts[number]
+                stop = min(last, start + self.parts[number].rows)
+                yield number, place - start, stop - start
+                place = stop
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether any few rows can be read at full speed."""
+        return all(direct is not None and not direct.compressed for _, direct in self._opened())
 
     def _as_seen(
         self, dataset: h5py.Dataset, direct: DirectReads | None, first: int, last: int
@@ -138,13 +177,15 @@ class StoredRows:
             block: np.ndarray[Any, Any] = dataset[first:last]
         else:
             block = np.empty((last - first, *dataset.shape[1:]), dataset.dtype)
-            direct.read(first, last, block)
+            direct.read(first, last, block.reshape(-1).view(np.uint8).data)
         if not self.image:
             return block
         return block[:, None] if block.ndim == 3 else np.moveaxis(block, -1, 1)
 
     def _opened(self) -> "list[tuple[h5py.Dataset, DirectReads | None]]":
         """Return the datasets as this process has them open: a handle of another process must not be used."""
+        if (found := self._open.get(os.getpid())) is not None:
+            return found
         with self._opening:
             if os.getpid() not in self._open:
                 self._open[os.getpid()] = [self._open_part(part) for part in self.parts]

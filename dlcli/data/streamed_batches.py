@@ -1,6 +1,7 @@
 """Batches of a dataset that stays on disk: all members share one order and one batch, and differ in what rows weigh."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.field import Field
 from dlcli.contracts.member import Member
 from dlcli.data.batches import InMemoryBatches
 from dlcli.data.order import count_steps
@@ -16,7 +18,7 @@ from dlcli.data.stored_rows import StoredRows
 from dlcli.data.stream import ChunkStream
 from dlcli.errors import DataError
 
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 2 * 2**20
 """Rows gathered from the pool at once."""
 
 
@@ -97,11 +99,13 @@ class StreamedBatches(InMemoryBatches):
         first: tuple[Tensor, dict[str, Tensor]] | None = None
         over: tuple[Tensor, dict[str, Tensor]] | None = None
         for window in self._stream.epoch(self._seed, epoch):
-            for begin in range(0, len(window.rows), at_once):
-                places = window.places[begin : begin + at_once]
-                rows = window.rows[begin : begin + at_once]
+            # What is left over and what fills it up is a block of its own, so that no other needs to be copied.
+            missing = 0 if over is None else -len(over[0]) % size
+            bounds = [0, *range(missing or at_once, len(window.rows), at_once), len(window.rows)]
+            for begin, end in pairwise(bounds):
+                rows, places = window.rows[begin:end], window.places[begin:end]
                 raw = {name: values.index_select(0, places) for name, values in window.values.items()}
-                if over is not None:
+                if over is not None and len(over[0]):
                     rows, raw = torch.cat([over[0], rows]), {n: torch.cat([over[1][n], t]) for n, t in raw.items()}
                 first = first or (rows[:size].clone(), {name: values[:size].clone() for name, values in raw.items()})
                 whole = len(rows) // size * size
@@ -116,7 +120,7 @@ class StreamedBatches(InMemoryBatches):
             yield _Block(rows, raw, (torch.arange(size) < real).to(torch.float32).view(1, size))
 
     def _of_member(self, member: Member, sources: Sources, block: _Block) -> Iterator[Batch]:
-        """Yield what a member gets of a block's batches."""
+        """Return what a member gets of a block's batches."""
         rows, raw, weights = block
         size = rows.shape[1]
         own = self._weights_of(member)
@@ -143,16 +147,21 @@ class StreamedBatches(InMemoryBatches):
         def optional(source: Source | None) -> Sequence[Tensor | None]:
             return [None] * len(rows) if source is None else values("", source)
 
-        fields = (*member.io.inputs, *member.io.conditions)
-        ready = [values(f.name, s) for f, s in zip(fields, (*sources.inputs, *sources.conditions), strict=True)]
-        count = len(member.io.inputs)
-        others = [optional(source) for source in (sources.target, sources.lengths, sources.mask, sources.offset)]
-        for step in range(len(rows)):
-            at = [values[step] for values in ready]
-            target, lengths, mask, offset = (values[step] for values in others)
-            assert target is not None
-            weight = None if weights is None else weights[step]
-            yield Batch(tuple(at[:count]), target, weight, tuple(at[count:]), lengths, mask, offset)
+        def together(fields: Sequence[Field], each: Sequence[Source]) -> Sequence[tuple[Tensor, ...]]:
+            if not fields:
+                return [()] * len(rows)
+            return list(zip(*(values(f.name, s) for f, s in zip(fields, each, strict=True)), strict=True))
+
+        return map(
+            Batch,
+            together(member.io.inputs, sources.inputs),
+            values("", sources.target),
+            [None] * len(rows) if weights is None else weights.unbind(),
+            together(member.io.conditions, sources.conditions),
+            optional(sources.lengths),
+            optional(sources.mask),
+            optional(sources.offset),
+        )
 
     def _weights_of(self, member: Member) -> Tensor | None:
         """Return how often a member has each row of the dataset (N,); None where it has each of the stream's once."""

@@ -1,8 +1,9 @@
 """Streaming from disk: `python tests/bench/bench_stream.py [--gigabytes 2] [--pairs 15]`.
 
 A float32 file of the given size in chunks of about 1 MB, once gzip with shuffle, once uncompressed. Against reading its
-chunks in order with h5py: rows a second of an epoch of batches of 64 (asked for: ≥ 0.8 with gzip, ≥ 0.4 uncompressed).
-Then the peak memory of an epoch, how many chunks a batch of 64 has rows of compared with a full shuffle (≥ 0.7), how
+chunks in order with h5py: rows a second of an epoch of batches of 64 (asked for: ≥ 0.8 with gzip, ≥ 0.4 uncompressed),
+as they come from the stream, and as training gets them, with targets. Then the peak memory of an epoch, how many chunks
+a batch of 64 has rows of compared with a full shuffle (≥ 0.7), how
 long a model with steps of 20 ms waits (≤ 3 %), h5py and DataLoader(shuffle=True) on the gzip file (ten times slower at
 least), and batches in memory against bare `index_select` (≥ 0.9).
 """
@@ -19,8 +20,14 @@ import numpy as np
 import torch
 from interleaved import ratios, show
 
+from dlcli.contracts.member import Member
+from dlcli.data.batches import InMemoryBatches
 from dlcli.data.stored_rows import StoredPart, StoredRows
 from dlcli.data.stream import ChunkStream
+from dlcli.data.streamed_batches import make_batches
+from dlcli.experiment.prepare import prepare
+from dlcli.plugins import load_plugins
+from dlcli.recipe.load import load_recipe
 
 FEATURES, CHUNK, BATCH = 256, 1024, 64
 
@@ -33,7 +40,40 @@ def write(path: Path, rows: int, *, gzip: bool) -> Path:
         for start in range(0, rows, 20 * CHUNK):
             stop = min(start + 20 * CHUNK, rows)
             x[start:stop] = (generator.integers(0, 200, (stop - start, FEATURES)) / 7).astype("f4")
+        file.create_dataset("y", data=np.arange(rows) % 2).attrs["classes"] = ["even", "odd"]
     return path
+
+
+def as_trained_on(path: Path, memory: str) -> tuple[InMemoryBatches, Member]:
+    """Return the batches that `dlcli train` makes of a file, all of whose rows are for training."""
+    recipe = {
+        "name": "bench",
+        "data": {"path": str(path), "memory": memory, "split": {"val": 1e-4}},
+        "model": {"architecture": "linear"},
+        "train": {"batch_size": BATCH, "metrics": []},
+    }
+    registry = load_plugins().registry
+    prepared = prepare(load_recipe(recipe, registry), registry)
+    rows = [prepared.member.training_rows]
+    return make_batches(prepared.dataset, torch.device("cpu"), rows, 0), prepared.member
+
+
+def whole_path(batches: InMemoryBatches, member: Member) -> int:
+    return sum(len(batch.target) for batch in batches.training(member, 1))
+
+
+def against_index_select(pairs: int) -> None:
+    """Compare an epoch in memory with bare `index_select` of each batch."""
+    with tempfile.TemporaryDirectory() as name:
+        batches, member = as_trained_on(write(Path(name, "small.h5"), 50_000, gzip=False), "2GB")
+    x, y = torch.rand(50_000, FEATURES), torch.zeros(50_000, 1)
+
+    def bare() -> None:
+        for index in member.training_rows[torch.randperm(len(member.training_rows))].split(BATCH):
+            x.index_select(0, index), y.index_select(0, index)
+
+    found = ratios({"index_select": bare, "epoch": lambda: whole_path(batches, member)}, "epoch", pairs=pairs)
+    show("in memory: rows a second, of bare index_select, CPU time", found["index_select"], "at least 0.9")
 
 
 def stored(path: Path, rows: int) -> StoredRows:
@@ -117,16 +157,24 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = int(options.gigabytes * 10**9 / (4 * FEATURES))
+    against_index_select(options.pairs)
     with tempfile.TemporaryDirectory() as name:
         for gzip, bound in ((True, 0.8), (False, 0.4)):
             path = write(Path(name, f"{gzip}.h5"), rows, gzip=gzip)
             source = stored(path, rows)
             assert an_epoch(source) == rows
-            work = {"in order": lambda path=path: in_order(path), "epoch": lambda source=source: an_epoch(source)}
+            batches, member = as_trained_on(path, "0")
+            work = {
+                "in order": lambda path=path: in_order(path),
+                "stream": lambda source=source: an_epoch(source),
+                "training": lambda batches=batches, member=member: whole_path(batches, member),
+            }
             what = "gzip" if gzip else "uncompressed"
             for clock, kind in ((time.perf_counter, "wall"), (time.process_time, "CPU")):
-                found = ratios(work, "epoch", pairs=options.pairs, clock=clock)
-                show(f"{what}: rows a second, of those in order, {kind} time", found["in order"], f"at least {bound}")
+                found = ratios(work, "in order", pairs=options.pairs, clock=clock)
+                for which, values in found.items():
+                    title = f"{what}: rows a second of {which}, of those in order, {kind} time"
+                    show(title, [1 / value for value in values], f"at least {bound}")
             print(f"{what}: peak memory {peak(path, rows, True) - peak(path, rows, False):.0f} MB above one read")
             print(f"{what}: a model with steps of 20 ms waits {100 * waiting(source):.1f} % of the time")
             if gzip:

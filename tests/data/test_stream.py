@@ -15,12 +15,12 @@ from dlcli.errors import DataError
 ROWS, CHUNK = 4000, 20
 
 
-@pytest.fixture
-def rows(tmp_path):
+@pytest.fixture(params=["gzip", None], ids=["gzip", "uncompressed"])
+def rows(tmp_path, request):
     """Rows that hold their own number, sorted by class as a file may be."""
     with h5py.File(tmp_path / "a.h5", "w") as file:
         values = np.arange(ROWS, dtype="float32")[:, None].repeat(8, 1)
-        file.create_dataset("x", data=values, chunks=(CHUNK, 8), compression="gzip")
+        file.create_dataset("x", data=values, chunks=(CHUNK, 8), compression=request.param)
     return StoredRows(tmp_path / "a.h5", [StoredPart("x", ROWS, CHUNK)], (8,), np.dtype("f4"), image=False)
 
 
@@ -62,10 +62,12 @@ def test_batches_hold_rows_of_many_chunks(rows):
 
 def test_chunks_without_wanted_rows_are_not_read(rows, monkeypatch):
     read = []
-    original = StoredRows.read
-    monkeypatch.setattr(StoredRows, "read", lambda self, a, b, out=None: read.append(a) or original(self, a, b, out))
+    original = StoredRows.read_ranges
+    monkeypatch.setattr(
+        StoredRows, "read_ranges", lambda self, ranges, out: read.extend(ranges) or original(self, ranges, out)
+    )
     epoch(rows, torch.tensor([5, 7, 45, 3999]))
-    assert sorted(read) == [0, 40, 3980]
+    assert sorted(read) == [(0, 20), (40, 60), (3980, 4000)]
 
 
 def test_stopping_in_the_middle_ends_the_reader(rows):
@@ -76,10 +78,22 @@ def test_stopping_in_the_middle_ends_the_reader(rows):
 
 
 def test_what_goes_wrong_while_reading_ahead_is_told(rows, monkeypatch):
-    def fail(self, first, last, out=None):
+    def fail(self, ranges, out):
         raise DataError("the disk is gone")
 
-    monkeypatch.setattr(StoredRows, "read", fail)
+    monkeypatch.setattr(StoredRows, "read_ranges", fail)
     with pytest.raises(DataError, match="the disk is gone"):
         epoch(rows, torch.arange(ROWS))
     assert not [thread for thread in threading.enumerate() if thread.name == "read ahead"]
+
+
+def test_the_system_is_asked_ahead_where_reading_is_slow(rows, monkeypatch):
+    asked = []
+    original = StoredRows.expect
+    monkeypatch.setattr(StoredRows, "expect", lambda self, ranges: asked.append(ranges) or original(self, ranges))
+    epoch(rows, torch.arange(ROWS))
+    monkeypatch.setattr(stream, "CACHED_BYTES_A_SECOND", 1e15)
+    epoch(rows, torch.arange(ROWS))
+    windows = [chunks for chunks, *_ in ChunkStream({"x": rows}, torch.arange(ROWS)).windows(0, 1)]
+    late = [[(chunk * CHUNK, chunk * CHUNK + CHUNK) for chunk in chunks] for chunks in windows[2:]]
+    assert asked[-len(late) :] == (late if rows.in_pieces else [])
