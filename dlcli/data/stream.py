@@ -180,7 +180,7 @@ class ChunkStream:
     def _read(self, chosen: Sequence[int], buffers: Mapping[str, Tensor]) -> int:
         """Read chunks, and return how many rows they are."""
         ranges = [self._ranges[number] for number in chosen]
-        rows = sum(last - first for first, last in ranges)
+        rows: int = sum(last - first for first, last in ranges)
         for name, field in self._fields.items():
             field.read_ranges(ranges, buffers[name][:rows].numpy())
         return rows
