@@ -38,6 +38,24 @@ class Keep:
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """How the targets of a regression are scaled while training: (target − offset) / scale.
+
+    Args:
+        offset: Mean of each target (O,), float32.
+        scale: Standard deviation of each target (O,), > 0, float32.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def scaled(self, target: Tensor) -> Tensor:
+        """Return targets as the network is trained on them: (…, O), or (…, k·O) of k targets side by side."""
+        copies = target.shape[-1] // len(self.offset)
+        return (target - self.offset.to(target.device).repeat(copies)) / self.scale.to(target.device).repeat(copies)
+
+
+@dataclass(frozen=True)
 class Member:
     """One network of a population, as live objects.
 
@@ -65,6 +83,8 @@ class Member:
         fed: Tensors of input fields of `io` that the dataset does not have, by name, over the same rows.
         training_loss: Another loss to train with; figures are by `loss`.
         training_target: Tensor that stands for the target while training, over the same rows.
+        target_scale: How targets are scaled while training; the network's answers are in the target's own units all the
+            same. None to train on them as they are.
         offset: Per row, added to the outputs before the loss and the metrics (N, O).
         input_columns: For an input field: the columns that this member sees.
         drop_last: Whether a short last batch is left out instead of filled.
@@ -97,6 +117,7 @@ class Member:
     fed: Mapping[str, Tensor] = field(default_factory=dict)
     training_loss: Loss | None = None
     training_target: Tensor | None = None
+    target_scale: TargetScale | None = None
     offset: Tensor | None = None
     input_columns: Mapping[str, Tensor] = field(default_factory=dict)
     drop_last: bool = False

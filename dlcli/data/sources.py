@@ -86,6 +86,8 @@ class SourceRoom:
         weights = self._dataset.by_role("weight")
         other = member.training_target if training else None
         target = self._share(self._dataset.target.name) if other is None else other.to(self._device)
+        if training and member.target_scale is not None:
+            target = member.target_scale.scaled(target)
         return Sources(
             inputs=sources[:count],
             conditions=sources[count:],

@@ -15,6 +15,7 @@ from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.randomness import derive
 from dlcli.data.kfold import INNER_SHARE, cross_validation, fold_rows
 from dlcli.data.preprocessing import fit_preprocessing, input_output
+from dlcli.data.target_scale import fit_target_scale
 from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.recipe.model import Recipe
@@ -163,6 +164,7 @@ def make_member(
         initial_state=initial_state,
         frozen=frozen,
         preprocessing=preprocessing,
+        target_scale=fit_target_scale(dataset, training_rows) if recipe.data.scale_target else None,
         drop_last=train.drop_last,
         monitor=monitor,
         direction=direction(monitor, metrics),

@@ -163,6 +163,4 @@ def prepare(recipe: Recipe, registry: Registry) -> Prepared:
     settled = settle(recipe, dataset, registry)
     plan = plan_members(settled, dataset)
     member = plan.members[0]
-    loss, metrics = member.loss, member.metrics
-    description = describe(dataset, member.io, member.architecture, member.preprocessing, loss, metrics)
-    return Prepared(settled, dataset, description, plan)
+    return Prepared(settled, dataset, describe(dataset, member), plan)

@@ -48,6 +48,9 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
     # Folds make a validation part of their own, or do without.
     has_val = recipe.train.kfold is not None or ("val" in dataset.splits and recipe.train.rows == "train")
     problems = [*_task_problems(loss, metrics, task), *_monitor_problems(recipe.train.monitor, metrics, has_val)]
+    if recipe.data.scale_target and task is not Task.REGRESSION:
+        message = f"targets are scaled for regression alone, but the target makes this a {task} task; remove the key"
+        problems.append(Problem("", "data.scale_target", message))
     if problems:
         raise RecipeError(problems)
     data = recipe.data.model_copy(

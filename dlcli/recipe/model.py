@@ -103,6 +103,11 @@ class DataSection(Section):
     preprocess: tuple[Preprocessor, ...] = Field(
         (), description="applied to the inputs in order, fitted on training rows only"
     )
+    scale_target: bool = Field(
+        False,
+        description="whether a regression trains on targets of mean 0 and standard deviation 1; answers, and all "
+        "figures but train_loss, stay in the target's own units",
+    )
     task: Annotated[Task, Field(strict=False)] | None = Field(
         None, description="the task, where it cannot be inferred from the target"
     )

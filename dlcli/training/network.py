@@ -10,6 +10,7 @@ from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
 from dlcli.contracts.selector import WEIGHTS, select_parameters
 from dlcli.layers.dropout import Dropout, random_bits, replace_dropout, set_dropout_source
+from dlcli.layers.scaled_target import ScaledTarget
 
 
 def build_network(member: Member, device: torch.device) -> nn.Module:
@@ -26,6 +27,8 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
         # Initial values are drawn on the CPU; torch.manual_seed would seed every kind of device besides.
         torch.default_generator.manual_seed(derive(member.seed, "init"))
         network = replace_dropout(member.architecture.build(member.io))
+    if (scale := member.target_scale) is not None:
+        network = ScaledTarget(network, member.io.outputs, scale.offset, scale.scale)
     parameters = dict(network.named_parameters())
     if member.initializer is not None:
         generator = stream(member.seed, "initializer")

@@ -19,6 +19,7 @@ seed = 3
 path = "/data/digits.h5"
 split = { val = 0.2, stratify = true }
 preprocess = [{ name = "fakes:standardize" }]
+scale_target = false
 
 [data.fields]
 x = { path = "images" }

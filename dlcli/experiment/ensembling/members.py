@@ -13,6 +13,7 @@ from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.data.preprocessing import fit_preprocessing
+from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.members import check_architecture, make_member
 from dlcli.experiment.models.model import ModelDescription, describe
 from dlcli.recipe.model import Recipe
@@ -52,6 +53,12 @@ class MemberRoom:
         validation = self._validation_rows if spec.validation_rows is None else spec.validation_rows
         if validation is not None and not len(validation):
             validation = None
+        if spec.offset is not None and self._recipe.data.scale_target:
+            message = (
+                "these networks add up, and each learns in the target's own units what those before it leave; set "
+                "data.scale_target = false"
+            )
+            raise RecipeError([Problem("", "data.scale_target", message)])
         preprocessing = self._preprocessing(training) if spec.own_inputs else {}
         member = make_member(
             self._recipe, self._dataset, spec.identity, training, validation, preprocessing=preprocessing
@@ -78,16 +85,7 @@ class MemberRoom:
 
     def describe(self, member: Member) -> ModelDescription:
         """Return what the model of a member must carry besides its tensors."""
-        columns = {name: tuple(map(int, chosen)) for name, chosen in member.input_columns.items()}
-        return describe(
-            self._dataset,
-            member.io,
-            member.architecture,
-            member.preprocessing,
-            member.loss,
-            member.metrics,
-            columns,
-        )
+        return describe(self._dataset, member)
 
     def _preprocessing(self, rows: Tensor) -> Preprocessing:
         found = self._fitted.get(id(rows))

@@ -12,6 +12,7 @@ from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.loss import Loss
+from dlcli.contracts.member import Member
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.task import Task, probabilities
@@ -35,6 +36,7 @@ class ModelDescription:
         columns: For an input field: the columns that the network sees after preprocessing, channels of an image.
         length: The field that says how many steps of a row are valid, where the data has one.
         mask: The field that says which positions count, where the data has one.
+        target_scaled: Whether the network ends by putting targets into their own units.
     """
 
     architecture: Architecture
@@ -48,6 +50,7 @@ class ModelDescription:
     columns: Mapping[str, tuple[int, ...]] = dataclass_field(default_factory=dict)
     length: Field | None = None
     mask: Field | None = None
+    target_scaled: bool = False
 
     @property
     def seen(self) -> tuple[Field, ...]:
@@ -159,27 +162,19 @@ class Model(nn.Module):
             return probabilities(self(*inputs, **extra), self.task)
 
 
-def describe(
-    dataset: Dataset,
-    io: InputOutput,
-    architecture: Architecture,
-    preprocess: Preprocessing,
-    loss: Loss,
-    metrics: Mapping[str, Metric],
-    columns: Mapping[str, tuple[int, ...]] | None = None,
-) -> ModelDescription:
-    """Gather what a model must carry besides its tensors; its inputs are those of `io`, with their raw shapes."""
-    chains = {name: tuple(fitted.component for fitted in chain) for name, chain in preprocess.items()}
+def describe(dataset: Dataset, member: Member) -> ModelDescription:
+    """Gather what the model of a member must carry besides its tensors; its inputs are those of `io`, but raw."""
     return ModelDescription(
-        architecture=architecture,
-        io=io,
-        inputs=tuple(dataset.fields.get(field.name, field) for field in io.inputs),
+        architecture=member.architecture,
+        io=member.io,
+        inputs=tuple(dataset.fields.get(field.name, field) for field in member.io.inputs),
         conditions=dataset.by_role("condition"),
         target=dataset.target,
-        preprocess=chains,
-        loss=loss,
-        metrics=metrics,
-        columns=columns or {},
+        preprocess={name: tuple(step.component for step in chain) for name, chain in member.preprocessing.items()},
+        loss=member.loss,
+        metrics=member.metrics,
+        columns={name: tuple(map(int, chosen)) for name, chosen in member.input_columns.items()},
+        target_scaled=member.target_scale is not None,
         length=next(iter(dataset.by_role("length")), None),
         mask=next(iter(dataset.by_role("mask")), None),
     )

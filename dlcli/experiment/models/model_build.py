@@ -16,6 +16,7 @@ from dlcli.experiment.models.bounded import Bounded, OutOfBounds, bytes_of
 from dlcli.experiment.models.model import Model, ModelDescription
 from dlcli.experiment.models.model_file import DESCRIPTION, WEIGHTS, below
 from dlcli.layers.dropout import replace_dropout
+from dlcli.layers.scaled_target import ScaledTarget
 from dlcli.untrusted import reason
 
 SPARE_BYTES, SPARE_OPERATIONS = 256 * 2**20, 20_000
@@ -85,13 +86,17 @@ class ModelBuilder:
             raise DataError(f"{self._where}: {cause} ({type(error).__name__}: {reason(error)})") from None
 
     def _network(self, state: Mapping[str, Tensor]) -> nn.Module:
-        architecture = self.description.architecture
         if self._expected is not None:
-            return replace_dropout(architecture.build(self.description.io))
+            return self._built()
         size = 4 * bytes_of(list(state.values())) + SPARE_BYTES
         operations = OPERATIONS_A_TENSOR * len(state) + SPARE_OPERATIONS
-        with Bounded(size, operations, f"building the {architecture.name}"):
-            return replace_dropout(architecture.build(self.description.io))
+        with Bounded(size, operations, f"building the {self.description.architecture.name}"):
+            return self._built()
+
+    def _built(self) -> nn.Module:
+        io = self.description.io
+        network = replace_dropout(self.description.architecture.build(io))
+        return ScaledTarget(network, io.outputs) if self.description.target_scaled else network
 
     def _compare(self, state: Mapping[str, Tensor]) -> None:
         expected = self._expected or {}

@@ -49,6 +49,7 @@ def model_table(description: ModelDescription, plugins: Plugins) -> dict[str, An
         "columns": {name: list(columns) for name, columns in description.columns.items()},
         "length": None if description.length is None else asdict(description.length),
         "mask": None if description.mask is None else asdict(description.mask),
+        "target_scaled": description.target_scaled,
     }
 
 
@@ -174,6 +175,7 @@ def read_description(table: Mapping[str, Any], path: Path, registry: Registry) -
             # Runs of earlier versions do not say whether there are any.
             length=read_field(table["length"]) if table.get("length") else None,
             mask=read_field(table["mask"]) if table.get("mask") else None,
+            target_scaled=bool(table.get("target_scaled", False)),
         )
         check_description(description)
     except DAMAGE as error:

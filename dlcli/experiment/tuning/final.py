@@ -199,7 +199,7 @@ def scores_of(fold_scores: Sequence[float], refitted: Refitted) -> ModelScores:
 
 def describe_member(trials: Trials, member: Member) -> ModelDescription:
     """Return what a model of a member must carry besides its tensors."""
-    return describe(trials.dataset, member.io, member.architecture, member.preprocessing, member.loss, member.metrics)
+    return describe(trials.dataset, member)
 
 
 def keep_models(
