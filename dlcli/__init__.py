@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dlcli.contracts.importer import Importer as Importer
     from dlcli.contracts.importer import SourceField as SourceField
     from dlcli.contracts.initializer import Initializer as Initializer
+    from dlcli.contracts.input_layer import InputLayer as InputLayer
     from dlcli.contracts.kinds import KINDS as KINDS
     from dlcli.contracts.loss import Loss as Loss
     from dlcli.contracts.metric import Metric as Metric
@@ -125,6 +126,7 @@ _WHERE = {
     "contracts.history": ("Direction", "EpochRecord", "History"),
     "contracts.importer": ("Importer", "SourceField", "TEXTS"),
     "contracts.initializer": ("Initializer",),
+    "contracts.input_layer": ("InputLayer",),
     "contracts.kinds": ("KINDS",),
     "contracts.loss": ("Loss",),
     "contracts.metric": ("Metric",),

@@ -22,6 +22,7 @@ BUILTIN = tuple(
         "activations",
         "normalizations",
         "preprocessors",
+        "input_layers",
         "losses",
         "metrics",
         "regularizers",

@@ -6,6 +6,7 @@ KINDS = (
     "normalization",
     "initializer",
     "preprocessor",
+    "input_layer",
     "loss",
     "metric",
     "regularizer",

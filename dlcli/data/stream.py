@@ -71,7 +71,8 @@ class ChunkStream:
             epoch: Number of the epoch, from 1; with the arguments before it, nothing else does.
 
         Yields:
-            tuple: Numbers of chunks; rows, int64 (W,); places, int64 (W,). Every row comes once in an epoch.
+            tuple[list[int], Tensor, Tensor]: Numbers of chunks; rows, int64 (W,); places, int64 (W,). Every row comes
+                once in an epoch.
         """
         generator = random_stream(seed, "order", epoch)
         order: list[int] = torch.randperm(len(self._ranges), generator=generator).tolist()
@@ -97,17 +98,17 @@ class ChunkStream:
         return rows[mixed], places[mixed]
 
     def epoch(self, seed: int, epoch: int) -> Iterator[Window]:
-        """Yield the windows of an epoch; the next one is read while one is used.
+        """Return the windows of an epoch; the next one is read while one is used.
 
         Args:
             seed: Decides the order.
             epoch: Number of the epoch, from 1.
 
-        Yields:
-            Window: A window.
+        Returns:
+            Windows, as they are read.
 
         Raises:
-            DataError: The file is not there any more, or is damaged.
+            DataError: While they are read: the file is not there any more, or is damaged.
         """
         planned = self.windows(seed, epoch)
         if all(field.in_pieces for field in self._fields.values()):

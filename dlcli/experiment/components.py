@@ -196,6 +196,7 @@ def _snippet(entry: Entry, table: Mapping[str, Any]) -> str:
         "normalization": {"model": {"architecture": "mlp", "norm": value}},
         "initializer": {"model": {"architecture": "mlp", "init": value}},
         "preprocessor": {"data": {"preprocess": [value]}},
+        "input_layer": {"model": {"architecture": "mlp", "inputs": [value]}},
         "loss": {"train": {"loss": value}},
         "metric": {"train": {"metrics": [value]}},
         "regularizer": {"regularizers": [table]},

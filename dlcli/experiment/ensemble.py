@@ -14,7 +14,7 @@ from dlcli.experiment.ensembling.reopen import COMMENT, reopen
 from dlcli.experiment.ensembling.sources import is_recipe, recipe_of_runs
 from dlcli.experiment.ensembling.state import Prepared
 from dlcli.experiment.environment import git_state, now, versions
-from dlcli.experiment.members import make_member, training_rows
+from dlcli.experiment.members import make_member, recipe_preprocess, training_rows
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
@@ -242,7 +242,13 @@ def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dic
     table = write_recipe(run, recipe, plugins.registry, comment=COMMENT)
     judge = prepared.judge
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, judge.loss]
-    components += [*judge.metrics.values(), *judge.regularizers, *recipe.data.preprocess, prepared.strategy]
+    components += [
+        *judge.metrics.values(),
+        *judge.regularizers,
+        *recipe.model.inputs,
+        *recipe_preprocess(recipe),
+        prepared.strategy,
+    ]
     run.update(
         command="ensemble",
         name=recipe.name,

@@ -11,13 +11,14 @@ from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
 from dlcli.contracts.folds import Fold
 from dlcli.contracts.member import Keep, Member
-from dlcli.contracts.preprocessor import Preprocessing
+from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.randomness import derive
 from dlcli.data.kfold import INNER_SHARE, cross_validation, fold_rows
 from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
 from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
+from dlcli.layers.input_layers import UnfitInputLayersError, in_front
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
 
@@ -62,7 +63,7 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
         training, validation = training_rows(recipe, dataset)
         seeds = recipe.train.seeds
         identities = [""] if seeds == 1 else [f"seed-{number}" for number in range(seeds)]
-        fitted = fit_preprocessing(dataset, recipe.data.preprocess, training)
+        fitted = fit_preprocessing(dataset, recipe_preprocess(recipe), training)
         plan = Plan(
             tuple(
                 make_member(recipe, dataset, identity, training, validation, preprocessing=fitted)
@@ -71,6 +72,11 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
         )
     check_architecture(plan.members[0])
     return plan
+
+
+def recipe_preprocess(recipe: Recipe) -> tuple[Preprocessor, ...]:
+    """Return what is applied to the inputs, in order: what the recipe says, then what its input layers need."""
+    return (*recipe.data.preprocess, *(step for layer in recipe.model.inputs for step in layer.preprocessors()))
 
 
 def training_rows(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
@@ -143,12 +149,12 @@ def make_member(
     metrics = settled_metrics(recipe)
     monitor = train.monitor if validation_rows is not None else "train_loss"
     if preprocessing is None:
-        preprocessing = fit_preprocessing(dataset, recipe.data.preprocess, training_rows)
+        preprocessing = fit_preprocessing(dataset, recipe_preprocess(recipe), training_rows)
     return Member(
         identity=identity,
         seed=derive(recipe.seed, "member", identity),
-        architecture=recipe.model.architecture,
-        io=input_output(dataset, recipe.data.preprocess),
+        architecture=in_front(recipe.model.inputs, recipe.model.architecture),
+        io=input_output(dataset, recipe_preprocess(recipe)),
         loss=settled_loss(recipe),
         optimizer=train.optimizer,
         schedule=train.schedule,
@@ -185,7 +191,8 @@ def check_architecture(member: Member) -> None:
     try:
         network = build_network(member, torch.device("cpu"))
     except ValueError as error:
-        raise RecipeError([Problem("", "model.architecture", str(error))]) from error
+        key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
+        raise RecipeError([Problem("", key, str(error))]) from error
     normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
     if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"

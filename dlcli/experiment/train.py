@@ -13,6 +13,7 @@ from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.fold_file import write_folds
+from dlcli.experiment.members import recipe_preprocess
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import Prepared, placed, prepare
 from dlcli.experiment.resume import reopen
@@ -196,7 +197,7 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
     recipe, member = prepared.recipe, prepared.member
     table = write_recipe(run, recipe, plugins.registry)
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, member.loss]
-    components += [*member.metrics.values(), *member.regularizers, *recipe.data.preprocess]
+    components += [*member.metrics.values(), *member.regularizers, *recipe.model.inputs, *recipe_preprocess(recipe)]
     identities = {}
     if len(prepared.plan.members) > 1:
         identities = {"members": [{"identity": other.identity} for other in prepared.plan.members]}

@@ -38,8 +38,9 @@ class MeanOfMembers(nn.Module):
             return self._mean(outputs)
         if self.task is Task.MULTICLASS:
             return outputs_from(self._mean(functional.log_softmax(outputs, dim=-1).exp()), self.task)
-        # From both sides, because 1 − p of a p near 1 has no digits left in float32.
-        yes, no = self._mean(torch.sigmoid(outputs)), self._mean(torch.sigmoid(-outputs))
+        # From both sides, because 1 − p of a p near 1 has no digits left in float32. Not by `torch.sigmoid`, which
+        # onnxruntime computes to 1e-7 at best: too little for the logarithm of a small probability.
+        yes, no = self._mean(1 / (1 + torch.exp(-outputs))), self._mean(1 / (1 + torch.exp(outputs)))
         return _clamped(yes).log() - _clamped(no).log()
 
     def _mean(self, values: Tensor) -> Tensor:

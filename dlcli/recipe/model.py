@@ -11,6 +11,7 @@ from dlcli.contracts.averager import Averager
 from dlcli.contracts.component import by_name
 from dlcli.contracts.field import Kind, Role
 from dlcli.contracts.initializer import Initializer
+from dlcli.contracts.input_layer import InputLayer
 from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.optimizer import Optimizer
@@ -128,6 +129,9 @@ class ModelSection(Section):
     flat_name: ClassVar[str] = "architecture"
 
     architecture: Architecture = Field(description="the network's architecture; its parameters stand beside it")
+    inputs: tuple[InputLayer, ...] = Field(
+        (), description="learned layers in front of the architecture; each takes the inputs that it accepts"
+    )
     init: Initializer | None = Field(None, description="initial values; by default the architecture's own")
 
 

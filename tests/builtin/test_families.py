@@ -13,10 +13,11 @@ from dlcli.registry import Registry
 
 ROOT = Path(dlcli.builtin.__file__).parent
 EXPECTED = {
-    "architecture": ["cnn", "linear", "logistic", "mlp"],
+    "architecture": ["cnn", "input_layers", "linear", "logistic", "mlp"],
     "activation": ["leaky_relu", "relu", "sigmoid", "tanh"],
     "normalization": ["batch", "layer", "none"],
-    "preprocessor": ["impute", "log1p", "one_hot", "quantile", "scale", "standardize"],
+    "preprocessor": ["impute", "log1p", "one_hot", "piecewise_linear", "quantile", "scale", "standardize"],
+    "input_layer": ["embed", "periodic", "piecewise_linear"],
     "loss": ["binary_cross_entropy", "cross_entropy", "mse"],
     "metric": ["accuracy", "brier", "ece", "mae", "nll", "r2", "rmse"],
     "regularizer": ["clip_gradients", "early_stopping", "l2"],

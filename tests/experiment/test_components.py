@@ -67,6 +67,7 @@ def test_every_snippet_is_part_of_a_recipe_that_loads(builtins, entry):
         "activation": lambda r: r.model.architecture.activation,
         "normalization": lambda r: r.model.architecture.norm,
         "preprocessor": lambda r: r.data.preprocess[0],
+        "input_layer": lambda r: r.model.inputs[0],
         "loss": lambda r: r.train.loss,
         "metric": lambda r: r.train.metrics[0],
         "regularizer": lambda r: r.regularizers[0].component,

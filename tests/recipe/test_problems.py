@@ -26,7 +26,7 @@ CASES = [
     ("[train]\nlr = 0.1", "6", "train.lr", "unknown key 'lr'; did you mean train.optimizer.lr?; allowed here: epochs"),
     ("[train]\nstops = 3", "6", "train.stops", "unknown key 'stops'; allowed here: epochs, batch_size"),
     ("activation = { name = 'leaky', slop = 1 }", "5", "model.activation.slop", "unknown key 'slop'; did you mean 'slope'?; allowed here: name, slope"),
-    ("hiden = [3]", "5", "model.hiden", "unknown key 'hiden'; did you mean 'hidden'?; allowed here: architecture, hidden, activation, dropout, padding, kernel, init"),
+    ("hiden = [3]", "5", "model.hiden", "unknown key 'hiden'; did you mean 'hidden'?; allowed here: architecture, hidden, activation, dropout, padding, kernel, inputs, init"),
     ("name = 'net'", "5", "model.name", "unknown key 'name'; allowed here: architecture, hidden"),
     ("component = 1\n[train]\n", "5", "model.component", "unknown key 'component'"),
     ("[[regularizers]]\nname = 'l2'\n\ncomponent = 3", "8", "regularizers.l2.component", "unknown key 'component'; allowed here: name, select, strength, id"),

@@ -26,6 +26,7 @@ x = { path = "images" }
 
 [model]
 architecture = "fakes:net"
+inputs = []
 hidden = [128, 64]
 activation = { name = "fakes:leaky", slope = 0.1 }
 dropout = 0.0

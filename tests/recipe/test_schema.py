@@ -93,6 +93,12 @@ def test_an_architecture_stands_beside_the_keys_of_its_section(registry):
     assert net["description"] == "A network of a few layers."
     assert net["properties"] == {
         "architecture": {"enum": ["net", "fakes:net"]},
+        "inputs": {
+            "description": "learned layers in front of the architecture; each takes the inputs that it accepts",
+            "default": [],
+            "type": "array",
+            "items": {"$ref": "#/$defs/input_layer"},
+        },
         "init": {"description": "initial values; by default the architecture's own", "$ref": "#/$defs/initializer"},
         "hidden": {
             "description": "widths",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def register(registry: "Registrar") -> None:
     """Name the components of this family."""
     registry.add("architecture", "cnn", "dlcli.builtin.architectures.cnn:CNN")
+    registry.add("architecture", "input_layers", "dlcli.layers.input_layers:InputLayers")
     registry.add("architecture", "linear", "dlcli.builtin.architectures.linear:Linear")
     registry.add("architecture", "logistic", "dlcli.builtin.architectures.logistic:Logistic")
     registry.add("architecture", "mlp", "dlcli.builtin.architectures.mlp:MLP")

@@ -31,10 +31,10 @@ def flat_width(name: str, io: InputOutput) -> int:
         raise ValueError(f"{name} takes no conditions, but the data has {names}; give these fields the role input")
     for field in io.inputs:
         if field.kind in ("tokens", "categorical"):
-            advice = 'put "one_hot" into data.preprocess' if field.kind == "categorical" else "encode it as features"
+            one_hot = 'put "one_hot" into data.preprocess, or ' if field.kind == "categorical" else ""
             raise ValueError(
                 f"{name} needs numbers, but input {field.name} holds {field.kind}; allowed are features, image and "
-                f"sequence; {advice}, or choose an architecture with embeddings"
+                f'sequence; {one_hot}put "embed" into model.inputs, or choose an architecture with embeddings'
             )
     return sum(math.prod(field.shape) for field in io.inputs)
 

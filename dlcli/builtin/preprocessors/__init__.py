@@ -14,6 +14,7 @@ def register(registry: "Registrar") -> None:
     registry.add("preprocessor", "impute", "dlcli.builtin.preprocessors.impute:Impute")
     registry.add("preprocessor", "log1p", "dlcli.builtin.preprocessors.log1p:Log1p")
     registry.add("preprocessor", "one_hot", "dlcli.builtin.preprocessors.one_hot:OneHot")
+    registry.add("preprocessor", "piecewise_linear", "dlcli.builtin.preprocessors.piecewise_linear:PiecewiseLinear")
     registry.add("preprocessor", "quantile", "dlcli.builtin.preprocessors.quantile:Quantile")
     registry.add("preprocessor", "scale", "dlcli.builtin.preprocessors.scale:Scale")
     registry.add("preprocessor", "standardize", "dlcli.builtin.preprocessors.standardize:Standardize")

@@ -14,8 +14,9 @@ from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.data.preprocessing import fit_preprocessing
 from dlcli.errors import Problem, RecipeError
-from dlcli.experiment.members import check_architecture, make_member
+from dlcli.experiment.members import check_architecture, make_member, recipe_preprocess
 from dlcli.experiment.models.model import ModelDescription, describe
+from dlcli.layers.input_layers import in_front
 from dlcli.recipe.model import Recipe
 
 
@@ -65,7 +66,10 @@ class MemberRoom:
         )
         member = replace(
             member,
-            architecture=spec.architecture or member.architecture,
+            architecture=in_front(
+                self._recipe.model.inputs if spec.own_inputs else (),
+                spec.architecture or self._recipe.model.architecture,
+            ),
             io=_input_output(member.io, spec),
             row_weights=spec.row_weights,
             fed=spec.fed,
@@ -91,7 +95,7 @@ class MemberRoom:
         found = self._fitted.get(id(rows))
         if found is None:
             # The rows are kept beside, so that the identity in the key stays theirs.
-            found = rows, fit_preprocessing(self._dataset, self._recipe.data.preprocess, rows)
+            found = rows, fit_preprocessing(self._dataset, recipe_preprocess(self._recipe), rows)
             self._fitted[id(rows)] = found
         return found[1]
 

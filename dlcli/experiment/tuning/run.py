@@ -12,7 +12,7 @@ from dlcli.contracts.search import Space
 from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.fold_file import read_folds, same_folds, write_folds
-from dlcli.experiment.members import check_architecture, make_member, recipe_folds
+from dlcli.experiment.members import check_architecture, make_member, recipe_folds, recipe_preprocess
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data
 from dlcli.experiment.run_directory import RunDirectory, make_run
@@ -259,7 +259,12 @@ def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
     recipe, dataset = tuning.recipe, tuning.trials.dataset
     table = write_recipe(run, recipe, plugins.registry)
     components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, settled_loss(recipe)]
-    components += [*settled_metrics(recipe).values(), *recipe.data.preprocess, tuning.tune.method]
+    components += [
+        *settled_metrics(recipe).values(),
+        *recipe.model.inputs,
+        *recipe_preprocess(recipe),
+        tuning.tune.method,
+    ]
     components += [named.component for named in recipe.regularizers]
     if tuning.folds:
         write_folds(run, tuning.folds)

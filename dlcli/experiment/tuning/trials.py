@@ -17,7 +17,7 @@ from dlcli.contracts.search import Setting
 from dlcli.data.preprocessing import fit_preprocessing
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import RecipeError, TrainingError
-from dlcli.experiment.members import check_architecture, make_member
+from dlcli.experiment.members import check_architecture, make_member, recipe_preprocess
 from dlcli.experiment.tuning.problem import Trials, identity_of
 from dlcli.recipe.model import Recipe
 from dlcli.search.trials import Population, TrialOutcome
@@ -146,10 +146,11 @@ class TrialRunner:
 
     def _preprocessing(self, recipe: Recipe, fold: int) -> Preprocessing:
         """Return what is fitted on a fold's training rows; the same objects for all trials, so that they share rows."""
-        key = (fold, repr(recipe.data.preprocess))
+        preprocess = recipe_preprocess(recipe)
+        key = (fold, repr(preprocess))
         if key not in self._fitted:
             rows = self._problem.rounds[fold].training
-            self._fitted[key] = fit_preprocessing(self._problem.dataset, recipe.data.preprocess, rows)
+            self._fitted[key] = fit_preprocessing(self._problem.dataset, preprocess, rows)
         return self._fitted[key]
 
     def _train(self, members: Sequence[Member], population: Population, report: Report) -> list[Result]:

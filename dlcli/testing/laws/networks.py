@@ -1,4 +1,4 @@
-"""Laws of what builds modules: architectures, activations, normalizations."""
+"""Laws of what builds modules: architectures, activations, normalizations, input layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcli import DlcliError, InputOutput
-from dlcli.testing.examples import sample_inputs, standard_io
+from dlcli import DlcliError, Field, InputOutput
+from dlcli.testing.examples import FIELDS, rows_of, sample_inputs, standard_io
 from dlcli.testing.law import Case, Law, assert_close, assert_equal, assert_finite
 from dlcli.testing.variants import variants
 
-KINDS = ("architecture", "activation", "normalization")
+KINDS = ("architecture", "activation", "normalization", "input_layer")
 WIDTH = 6
 ROWS = 5
 
@@ -61,6 +61,8 @@ def samples(case: Case) -> list[Sample]:
     """Return what to build and feed: every standard input and output an architecture accepts; else every layout."""
     if case.kind == "architecture":
         return accepted(case)
+    if case.kind == "input_layer":
+        return fields_taken(case)
     multiple = case.component.input_multiple if case.kind == "activation" else 1
     made = []
     for rest, feature_dim in (((), 1), ((4, 3), 1), ((7,), -1)):
@@ -72,6 +74,26 @@ def samples(case: Case) -> list[Sample]:
 
         inputs = (torch.randn(ROWS, *wide, generator=case.generator()),)
         made.append(Sample(f"(B, {str(wide)[1:]}, feature_dim {feature_dim}", build, inputs, (ROWS, *out)))
+    return made
+
+
+def fields_taken(case: Case) -> list[Sample]:
+    """Return a sample for every standard field that an input layer accepts, as its preprocessors make it."""
+    made = []
+    for label, raw in FIELDS.items():
+        if not case.component.accepts(raw):
+            continue
+        seen = raw
+        for step in case.component.preprocessors():
+            seen = step.output(seen)
+
+        def build(component: Any, seen: Field = seen) -> nn.Module:
+            module: nn.Module = component.build(seen)
+            return module
+
+        inputs = (rows_of(seen, ROWS, case.generator()),)
+        made.append(Sample(label, build, inputs, (ROWS, *case.component.output(seen).shape)))
+    assert made, f"{case.label} accepts no field of any kind"
     return made
 
 
