@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, Self, final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dlcli import DataError, Importer, SourceField
 from dlcli.builtin.importers.delimited import path_opener
@@ -21,15 +21,19 @@ _WORD = re.compile(r"\w+|[^\w\s]|\n")
 
 @final
 class Text(Importer):
-    """Reads a text as windows of tokens `x` (N×T), each with the token that follows as its target `y` (N×T).
+    """Reads a text as windows of tokens `x` (N×T), and what follows as their target `y`.
 
-    Window i is tokens iT to (i+1)T - 1, its target those one further; what is left at the end is left out. The
-    vocabulary, in the attribute `classes`, is all characters in order, or the most frequent words. Windows follow one
-    another, so the last ones are kept for validation.
+    Window i begins at token iS. For each of its tokens the target is the one after it, (N×T); or, where only the next
+    is asked for, the token behind the window, (N,). What is left at the end is left out. The vocabulary, in the
+    attribute `classes`, is all characters in order, or the most frequent words. Windows follow one another, so the last
+    ones are kept for validation.
 
     Args:
         tokens: What a token is.
         window: Tokens of a row, T.
+        predict: What follows `each` token of a window, or the `next` one behind it.
+        stride: Tokens from one window to the next, S; by default T for `each`, so that none is seen twice, and 1 for
+            `next`, so that each is asked for once.
         vocabulary: Most words to tell apart; all others are one, <unknown>.
         encoding: How bytes stand for characters.
     """
@@ -40,10 +44,22 @@ class Text(Importer):
 
     tokens: Literal["characters", "words"] = Field(default="characters", description="What a token is")
     window: Annotated[int, Field(ge=1, le=65_536)] = Field(default=128, description="Tokens of a row, T")
+    predict: Literal["each", "next"] = Field(
+        default="each", description="What follows each token of a window, or the next one behind it"
+    )
+    stride: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Tokens from one window to the next; by default the window's for each, 1 for next"
+    )
     vocabulary: Annotated[int, Field(ge=2, le=60_000)] = Field(
         default=20_000, description="Most words to tell apart; all others are one, <unknown>"
     )
     encoding: str = Field(default="utf-8", description="How bytes stand for characters")
+
+    @model_validator(mode="after")
+    def _no_gaps(self) -> Self:
+        if self.stride is not None and self.stride > self.window:
+            raise ValueError(f"stride is {self.stride}, but a window has {self.window} tokens: some would be in none")
+        return self
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return `x` and `y`; reads the text once, for its vocabulary.
@@ -60,7 +76,7 @@ class Text(Importer):
         counts: Counter[str] = Counter()
         for tokens in self._tokens(source):
             counts.update(tokens)
-        rows = (counts.total() - 1) // self.window
+        rows = self._windows(counts.total())
         if rows < 1:
             raise DataError(f"{source} has {counts.total()} tokens; a window of {self.window} needs one more than that")
         if self.tokens == "characters" or len(counts) <= self.vocabulary:
@@ -70,7 +86,16 @@ class Text(Importer):
             classes = (*sorted(kept), UNKNOWN)
         dtype = np.min_scalar_type(len(classes)).name
         x = SourceField("x", "x", (self.window,), dtype, rows, "tokens", classes, role="input")
-        return x, replace(x, name="y", where="y", role="target")
+        y = replace(x, name="y", where="y", role="target")
+        return x, y if self.predict == "each" else replace(y, shape=(), kind="categorical")
+
+    @property
+    def _stride(self) -> int:
+        return self.stride or (self.window if self.predict == "each" else 1)
+
+    def _windows(self, tokens: int) -> int:
+        """Return how many windows, with what follows, so many tokens give."""
+        return max(0, (tokens - self.window - 1) // self._stride + 1)
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return windows in order, some at a time.
@@ -94,13 +119,15 @@ class Text(Importer):
             if None in found:
                 raise DataError(f"{source} changed while it was read; import it again")
             waiting = np.concatenate([waiting, np.array(found, fields[0].dtype)])
-            count = (len(waiting) - 1) // self.window
+            count = self._windows(len(waiting))
+            if not count:
+                continue
+            windows = np.lib.stride_tricks.sliding_window_view(waiting, self.window + 1)[:: self._stride]
             for start in range(0, count, rows):
-                stop = min(count, start + rows)
-                cut = {"x": slice(start * self.window, stop * self.window)}
-                cut["y"] = slice(start * self.window + 1, stop * self.window + 1)
-                yield {f.name: waiting[cut[f.name]].reshape(-1, self.window).copy() for f in fields}
-            waiting = waiting[max(0, count) * self.window :]
+                some = windows[start : min(count, start + rows)]
+                made = {"x": some[:, :-1], "y": some[:, 1:] if self.predict == "each" else some[:, -1]}
+                yield {field.name: made[field.name].copy() for field in fields}
+            waiting = waiting[count * self._stride :]
 
     def _tokens(self, source: Path) -> Iterator[Sequence[str]]:
         """Yield tokens, many at a time; a word is never cut."""

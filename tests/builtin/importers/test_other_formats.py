@@ -155,6 +155,16 @@ def test_text_as_windows(tmp_path):
     letters = ["".join(fields["x"].classes[code] for code in row) for row in values["x"]]
     assert letters == ["abc", "ab\n", "cab"]
     assert ["".join(fields["y"].classes[c] for c in row) for row in values["y"]] == ["bca", "b\nc", "aba"]
+    fields, values = read(Text(window=3, predict="next"), path)
+    assert [(f.kind, f.shape, f.rows) for f in fields.values()] == [("tokens", (3,), 7), ("categorical", (), 7)]
+    text = path.read_text()
+    for row in range(7):
+        assert "".join(fields["x"].classes[code] for code in values["x"][row]) == text[row : row + 3]
+        assert fields["y"].classes[values["y"][row]] == text[row + 3]
+    fields, values = read(Text(window=3, predict="each", stride=2), path)
+    assert ["".join(fields["x"].classes[code] for code in row) for row in values["y"]] == ["bca", "ab\n", "\nca", "aba"]
+    with pytest.raises(ValueError, match="stride is 4, but a window has 3 tokens"):
+        Text(window=3, stride=4)
     path.write_text("to be, or not to be to")
     fields, values = read(Text(window=2, tokens="words", vocabulary=3), path)
     assert fields["x"].classes == ("be", "to", "<unknown>")
