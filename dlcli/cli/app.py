@@ -10,6 +10,7 @@ import typer
 from dlcli.cli import (
     build,
     data_check,
+    data_folds,
     data_import,
     data_repack,
     data_show,
@@ -55,6 +56,7 @@ def make_app() -> typer.Typer:
     data.command("import")(data_import.import_)
     data.command("show")(data_show.show)
     data.command("check")(data_check.check)
+    data.command("folds")(data_folds.folds)
     data.command("repack")(data_repack.repack)
     app.add_typer(data, name="data")
     plugins = typer.Typer(help="See what is installed and by whom; start a package of your own.", no_args_is_help=True)

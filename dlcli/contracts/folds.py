@@ -1,8 +1,15 @@
 """Folds as data."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor
+
+FoldKind = Literal["kfold", "stratified", "grouped", "leave_one_group_out", "time_ordered"]
+"""How rows are divided: at random, by class, in whole groups, a group a fold, or in the order of time."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,9 @@ class Folds:
 
 @dataclass(frozen=True)
 class Fold:
-    """One round of cross-validation: three parts that share no row and together are all rows of the folds.
+    """One round of cross-validation: three parts that share no row.
+
+    Together they are all rows of the folds, but in the order of time, where later rows are left out.
 
     Args:
         held_out: Rows that are scored and that nothing else looks at, int64, sorted.
@@ -29,3 +38,25 @@ class Fold:
     held_out: Tensor
     training: Tensor
     validation: Tensor | None
+
+
+def digest(folds: Sequence[Fold]) -> str:
+    """Return what tells folds from others: the SHA-256 of their rows.
+
+    Of every fold the number of its held-out rows and these, then those of all others, for training and to choose the
+    best epoch by, sorted; int64 little-endian. So folds are the same whatever part of the training rows a run chooses
+    the best epoch by.
+
+    Args:
+        folds: The folds.
+
+    Returns:
+        64 hexadecimal digits; the same folds have the same, on every machine.
+    """
+    found = hashlib.sha256()
+    for fold in folds:
+        others = fold.training if fold.validation is None else torch.cat([fold.training, fold.validation])
+        for rows in (fold.held_out, others.sort().values):
+            found.update(len(rows).to_bytes(8, "little"))
+            found.update(rows.numpy().astype("<i8").tobytes())
+    return found.hexdigest()

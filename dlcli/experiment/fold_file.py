@@ -1,28 +1,39 @@
-"""`folds.json`: which rows each fold of a run holds out, and which decide its best epoch."""
+"""`folds.json`: which rows each fold holds out, and which decide its best epoch."""
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dlcli import atomic
-from dlcli.contracts.folds import Fold
+from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.folds import Fold, digest
+from dlcli.data.kfold import fold_rows
 from dlcli.errors import DataError
-from dlcli.experiment.run_directory import RunDirectory
 from dlcli.untrusted import read_json, reason
 
 FORMAT = 1
 
 
-def write_folds(run: RunDirectory, folds: Sequence[Fold]) -> None:
-    """Write the folds of a run: rows as places in the dataset's splits train, val, test, laid end to end.
+def write_folds(path: Path, folds: Sequence[Fold], dataset: Dataset, how: str) -> None:
+    """Write folds: rows as places in the dataset's splits train, val, test, laid end to end.
 
     Args:
-        run: The run's directory.
-        folds: Its folds.
+        path: The file.
+        folds: The folds.
+        dataset: What they are of.
+        how: How they were made, for people, such as `stratified, seed 0`.
     """
+    head = {
+        "format": FORMAT,
+        "made": how,
+        "fingerprint": dataset.fingerprint,
+        "rows": dataset.rows,
+        "sha256": digest(folds),
+    }
     listed = [
         {
             "held_out": fold.held_out.tolist(),
@@ -32,27 +43,64 @@ def write_folds(run: RunDirectory, folds: Sequence[Fold]) -> None:
         for fold in folds
     ]
     # A line a fold: millions of rows, a line each, would be no use to anyone.
+    entries = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     lines = ",\n".join(json.dumps(fold) for fold in listed)
-    atomic.write_text(run.folds, f'{{"format": {FORMAT}, "folds": [\n{lines}\n]}}\n')
+    atomic.write_text(path, "{" + ", ".join(entries) + f', "folds": [\n{lines}\n]}}\n')
 
 
-def read_folds(run: RunDirectory) -> tuple[Fold, ...]:
-    """Read the folds of a run.
+def read_folds(path: Path) -> tuple[Fold, ...]:
+    """Read folds.
 
     Args:
-        run: The run's directory.
+        path: What `write_folds` left.
 
     Returns:
-        Its folds.
+        The folds.
 
     Raises:
         DataError: The file is missing, damaged or of another format.
     """
+    return _read(path)[1]
+
+
+def read_saved_folds(path: Path, dataset: Dataset) -> tuple[Fold, ...]:
+    """Read folds that somebody saved, and see that they are folds of a dataset.
+
+    Args:
+        path: What `dlcli data folds`, or a run, left.
+        dataset: The data.
+
+    Returns:
+        The folds.
+
+    Raises:
+        DataError: The file is missing or damaged, or of other data, or one of its parts shares rows with another, or
+            has test rows.
+    """
+    table, folds = _read(path)
+    if table.get("rows") != dataset.rows or table.get("fingerprint") != dataset.fingerprint:
+        raise DataError(
+            f"{path} is of other data: of {table.get('rows')} rows with the fingerprint {table.get('fingerprint')}, "
+            f"expected {dataset.rows} with {dataset.fingerprint}; make folds of this file with dlcli data folds"
+        )
+    allowed = fold_rows(dataset)
+    for number, fold in enumerate(folds):
+        rows = torch.cat([part for part in (fold.held_out, fold.training, fold.validation) if part is not None])
+        if len(torch.unique(rows)) < len(rows):
+            raise DataError(f"{path}: parts of fold {number} share rows, so that nothing it measures would be honest")
+        if not bool(torch.isin(rows, allowed).all()):
+            raise DataError(f"{path}: fold {number} has rows that are for test, or that are not there")
+        if not len(fold.held_out) or not len(fold.training):
+            raise DataError(f"{path}: fold {number} holds nothing out, or has nothing to train on")
+    return folds
+
+
+def _read(path: Path) -> tuple[dict[str, Any], tuple[Fold, ...]]:
     try:
-        table = read_json(run.folds)
+        table = read_json(path)
         if table["format"] != FORMAT:
-            raise DataError(f"{run.folds} has format {table['format']!r}; this dlcli reads format {FORMAT}")
-        return tuple(
+            raise DataError(f"{path} has format {table['format']!r}; this dlcli reads format {FORMAT}")
+        folds = tuple(
             Fold(
                 row_numbers(fold["held_out"]),
                 row_numbers(fold["training"]),
@@ -61,9 +109,11 @@ def read_folds(run: RunDirectory) -> tuple[Fold, ...]:
             for fold in table["folds"]
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"cannot read the folds {run.folds}: {reason(error)}; restore the file, or train again"
-        ) from None
+        raise DataError(f"cannot read the folds {path}: {reason(error)}; restore the file, or make them anew") from None
+    # Runs of earlier versions say no digest.
+    if table.get("sha256") not in (None, digest(folds)):
+        raise DataError(f"{path} was changed: its rows are not those of its sha256; restore the file, or make it anew")
+    return table, folds
 
 
 def row_numbers(values: Any) -> Tensor:

@@ -1,7 +1,9 @@
 """The members of a population: from a settled recipe, the data and rows to what `fit` trains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +11,22 @@ from torch import Tensor, nn
 from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
-from dlcli.contracts.folds import Fold
+from dlcli.contracts.folds import Fold, digest
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
 from dlcli.contracts.randomness import derive
-from dlcli.data.kfold import INNER_SHARE, cross_validation, fold_rows
+from dlcli.data.kfold import INNER_SHARE, FoldPlan, cross_validation, fold_rows, told, with_inner_parts
 from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
-from dlcli.errors import Problem, RecipeError
+from dlcli.errors import DataError, Problem, RecipeError
+from dlcli.experiment.fold_file import read_saved_folds
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.layers.input_layers import UnfitInputLayersError, in_front
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
+
+SHOWN_DIGITS = 12
+"""Of a digest, where people compare it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
             make_member(recipe, dataset, f"fold-{number}", fold.training, fold.validation)
             for number, fold in enumerate(folds)
         )
-        plan = Plan(members, folds, _fold_notes(recipe, members[0]))
+        made = f"{how_folds_are_made(recipe, dataset)}, sha256 {digest(folds)[:SHOWN_DIGITS]}"
+        plan = Plan(members, folds, (made, *_fold_notes(recipe, members[0])))
     else:
         training, validation = training_rows(recipe, dataset)
         seeds = recipe.train.seeds
@@ -101,7 +108,7 @@ def recipe_folds(recipe: Recipe, dataset: Dataset, count: int) -> tuple[Fold, ..
     anything is decided by it: the best epoch, or when to stop.
 
     Args:
-        recipe: A checked recipe; only its seed, `data.split`, `train.select` and stopping rules matter.
+        recipe: A checked recipe; only its seed, `data.split`, `data.folds`, `train.select` and stopping rules matter.
         dataset: Its data.
         count: Number of folds, ≥ 2.
 
@@ -109,11 +116,38 @@ def recipe_folds(recipe: Recipe, dataset: Dataset, count: int) -> tuple[Fold, ..
         One round a fold.
 
     Raises:
-        DataError: The data cannot be divided into so many folds.
+        DataError: The data cannot be divided into so many folds, or the file of folds is not for it.
     """
     split = recipe.data.split
     inner = (split.val or INNER_SHARE) if _decides(recipe) else None
-    return cross_validation(dataset, count, seed=recipe.seed, inner=inner, stratify=split.stratify)
+    plan = fold_plan(recipe, count)
+    if recipe.data.folds is None or recipe.data.folds.file is None:
+        return cross_validation(dataset, plan, seed=recipe.seed, inner=inner)
+    given = read_saved_folds(Path(recipe.data.folds.file), dataset)
+    if len(given) != count:
+        raise DataError(f"{recipe.data.folds.file} has {len(given)} folds, got {count}: set --kfold {len(given)}")
+    return with_inner_parts(dataset, given, plan, seed=recipe.seed, inner=inner)
+
+
+def fold_plan(recipe: Recipe, count: int) -> FoldPlan:
+    """Return how so many folds of a recipe are made."""
+    section = recipe.data.folds
+    if section is None:
+        return FoldPlan(count, stratify=recipe.data.split.stratify)
+    return FoldPlan(count, section.kind, recipe.data.split.stratify, section.repeats, section.gap)
+
+
+def how_folds_are_made(recipe: Recipe, dataset: Dataset) -> str:
+    """Say how the folds of a recipe that asks for some are made."""
+    count = recipe.train.kfold or 0
+    if recipe.data.folds is not None and recipe.data.folds.file is not None:
+        return f"{count} folds of {recipe.data.folds.file}"
+    return told(dataset, fold_plan(recipe, count), recipe.seed)
+
+
+def told_folds(recipe: Recipe, dataset: Dataset, folds: Sequence[Fold]) -> dict[str, Any]:
+    """Return what `run.json` says of a run's folds."""
+    return {"made": how_folds_are_made(recipe, dataset), "count": len(folds), "sha256": digest(folds)}
 
 
 def make_member(

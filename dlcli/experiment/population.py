@@ -134,13 +134,19 @@ def _model_figures(ending: Ending, evaluated: _Evaluated) -> dict[str, dict[str,
 
 
 def _out_of_fold(ending: Ending, evaluated: _Evaluated) -> dict[str, float]:
-    """Write `oof.h5`; return the figures over all of it."""
+    """Write `oof.h5`; return the figures over all of it, of several repeats the mean of each one's."""
     rows = torch.cat([rows for _, rows, _ in evaluated.held_out])
     folds = torch.cat([torch.full_like(rows, number) for number, rows, _ in evaluated.held_out])
-    order = rows.argsort()
-    rows, outputs = rows[order], torch.cat([outputs for _, _, outputs in evaluated.held_out])[order]
-    write_out_of_fold(ending.run.path / "oof.h5", ending.prepared.dataset, rows, folds[order], outputs)
-    return figures_of(outputs, ending.prepared.member, ending.batches, rows)
+    order = rows.argsort(stable=True)
+    rows, folds = rows[order], folds[order]
+    outputs = torch.cat([outputs for _, _, outputs in evaluated.held_out])[order]
+    write_out_of_fold(ending.run.path / "oof.h5", ending.prepared.dataset, rows, folds, outputs)
+    repeat_of = folds // (ending.prepared.recipe.train.kfold or 1)
+    each = [
+        figures_of(outputs[own], ending.prepared.member, ending.batches, rows[own])
+        for own in (repeat_of == repeat for repeat in torch.unique(repeat_of))
+    ]
+    return {name: statistics.fmean(figures[name] for figures in each) for name in each[0]}
 
 
 def _member_summary(member: Member, result: Result | None, figures: dict[str, Figures]) -> MemberSummary:

@@ -16,7 +16,7 @@ from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
 from dlcli.training.tensor_file import read_tensors
 
-MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "train.start_from:")
+MAY_CHANGE = ("train.epochs:", "train.device:", "data.path:", "data.folds.file:", "train.start_from:")
 """Differences that a run survives: paths in it are relative, and the fingerprint says whether data is the same."""
 
 
@@ -53,7 +53,7 @@ def reopen(run: RunDirectory, overrides: Sequence[str | Override], plugins: Plug
     prepared = prepare(recipe, plugins.registry)
     check_same_data(run, facts, recipe, prepared.dataset)
     run.sweep()
-    if prepared.plan.folds and not same_folds(prepared.plan.folds, read_folds(run)):
+    if prepared.plan.folds and not same_folds(prepared.plan.folds, read_folds(run.folds)):
         raise DataError(
             f"the folds of {run.path} are not those that this version of torch makes: go on with the version that it "
             f"began with ({facts['versions']['torch']}), or train anew"

@@ -34,6 +34,9 @@ def write_recipe(
     table = resolve(recipe, registry)
     folder = run.path.resolve()
     table["data"]["path"] = os.path.relpath(Path(recipe.data.path).resolve(), folder)
+    if recipe.data.folds is not None and recipe.data.folds.file is not None:
+        # The run has its folds beside it, and must not depend on a file of others.
+        table["data"]["folds"]["file"] = run.folds.name
     if recipe.train.start_from is not None:
         table["train"]["start_from"] = os.path.relpath(Path(recipe.train.start_from).resolve(), folder)
     if recipe.ensemble is not None and recipe.ensemble.runs:

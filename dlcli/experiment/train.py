@@ -13,7 +13,7 @@ from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.fold_file import write_folds
-from dlcli.experiment.members import recipe_preprocess
+from dlcli.experiment.members import how_folds_are_made, recipe_preprocess, told_folds
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import Prepared, placed, prepare
 from dlcli.experiment.resume import reopen
@@ -152,7 +152,9 @@ def _begin(
             with atomic.storage_errors(run.start):
                 save_file(dict(start.state), run.start)
         if prepared.plan.folds:
-            write_folds(run, prepared.plan.folds)
+            write_folds(
+                run.folds, prepared.plan.folds, prepared.dataset, how_folds_are_made(prepared.recipe, prepared.dataset)
+            )
         return write_start(run, prepared, plugins)
 
     run, table = make_run(recipe.name, fill, runs)
@@ -201,6 +203,8 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
     identities = {}
     if len(prepared.plan.members) > 1:
         identities = {"members": [{"identity": other.identity} for other in prepared.plan.members]}
+    if prepared.plan.folds:
+        run.update(folds=told_folds(recipe, prepared.dataset, prepared.plan.folds))
     run.update(
         command="train",
         name=recipe.name,

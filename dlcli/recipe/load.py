@@ -61,7 +61,8 @@ def load_recipe(
     table, places.overrides, misplaced = apply_overrides(table, parsed, registry)
     problems.extend(misplaced)
     table = {"name": name, **table}
-    _make_absolute(table, Path.cwd() if ("data", "path") in places.overrides else base)
+    for key in (("data", "path"), ("data", "folds", "file")):
+        _make_absolute(table, key, Path.cwd() if key in places.overrides else base)
     recipe, findings = _validate(table, registry)
     findings.extend([*check(table, registry), *check_space(table, registry)])
     findings.sort(key=lambda finding: places.order(finding.path))
@@ -86,12 +87,16 @@ def _default_name(path: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip(".-")[:100] or UNNAMED
 
 
-def _make_absolute(table: Mapping[str, Any], base: Path) -> None:
-    data = table.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
-        path = base.absolute() / os.path.expanduser(data["path"])
+def _make_absolute(table: Mapping[str, Any], key: KeyPath, base: Path) -> None:
+    """Make a path in a table absolute, where it is there."""
+    *owners, last = map(str, key)
+    owner: Any = table
+    for name in owners:
+        owner = owner.get(name) if isinstance(owner, dict) else None
+    if isinstance(owner, dict) and isinstance(owner.get(last), str) and owner[last]:
+        path = base.absolute() / os.path.expanduser(owner[last])
         # The folder's links are followed, since `..` may stand behind one; the file keeps the name it was given.
-        data["path"] = str(path.parent.resolve() / path.name)
+        owner[last] = str(path.parent.resolve() / path.name)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -10,6 +10,7 @@ from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.averager import Averager
 from dlcli.contracts.component import by_name
 from dlcli.contracts.field import Kind, Role
+from dlcli.contracts.folds import FoldKind
 from dlcli.contracts.initializer import Initializer
 from dlcli.contracts.input_layer import InputLayer
 from dlcli.contracts.loss import Loss
@@ -95,12 +96,36 @@ class SplitSection(Section):
     )
 
 
+class FoldsSection(Section):
+    """How folds are made, or where they are."""
+
+    short: ClassVar[str | None] = "kind"
+
+    kind: FoldKind | None = Field(
+        None, description="how rows are divided; by default grouped where there are groups, else stratified, else kfold"
+    )
+    repeats: int = Field(1, ge=1, description="how often the rows are divided anew")
+    gap: int = Field(0, ge=0, description="rows left out between training and held-out rows of time_ordered folds")
+    file: str | None = Field(
+        None, min_length=1, description="folds that `dlcli data folds` or a run left, in place of making them"
+    )
+
+    @model_validator(mode="after")
+    def _made_or_given(self) -> Self:
+        if self.file is not None and (self.kind is not None or self.repeats > 1 or self.gap):
+            raise ValueError("folds of a file are as they are: leave out kind, repeats and gap, or file")
+        return self
+
+
 class DataSection(Section):
     """What to train on."""
 
     path: str = Field(min_length=1, description="the HDF5 file, relative to the recipe")
     fields: dict[str, FieldMapping] = defaults("where our fields are in a file of another layout")
     split: SplitSection = defaults("only for splits the file does not have")
+    folds: FoldsSection | None = Field(
+        None, description="how folds are made where train.kfold or tune.kfold asks for some"
+    )
     preprocess: tuple[Preprocessor, ...] = Field(
         (), description="applied to the inputs in order, fitted on training rows only"
     )

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from dlcli.contracts.randomness import derive
-from dlcli.data.kfold import cross_validation, fold_rows
+from dlcli.data.kfold import FoldPlan, cross_validation, fold_rows
 from dlcli.errors import RecipeError
 from dlcli.experiment.members import make_member, plan_members, recipe_folds
 from dlcli.experiment.prepare import read_data
@@ -50,7 +50,7 @@ def test_folds_do_not_depend_on_what_else_a_recipe_says(settled):
     other, _ = settled(train={"epochs": 99, "optimizer": {"name": "sgd", "lr": 1.0}}, model={"architecture": "linear"})
     folds = recipe_folds(first, dataset, 3)
     for one, two, three in zip(
-        folds, recipe_folds(other, dataset, 3), cross_validation(dataset, 3, seed=0, inner=0.1), strict=True
+        folds, recipe_folds(other, dataset, 3), cross_validation(dataset, FoldPlan(3), seed=0, inner=0.1), strict=True
     ):
         for part in ("held_out", "training", "validation"):
             assert torch.equal(getattr(one, part), getattr(two, part))

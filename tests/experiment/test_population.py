@@ -399,10 +399,13 @@ def test_what_may_not_change_on_resuming(folder, plugins, recipe):
     folds = json.loads((run / "folds.json").read_text())
     folds["folds"][0]["held_out"].pop()
     (run / "folds.json").write_text(json.dumps(folds))
+    with pytest.raises(DataError, match=r"folds.json was changed: its rows are not those of its sha256"):
+        train(resume=run, plugins=plugins)
+    (run / "folds.json").write_text(json.dumps({**folds, "sha256": None}))
     with pytest.raises(DataError, match=r"the folds of .* are not those that this version of torch makes"):
         train(resume=run, plugins=plugins)
     (run / "folds.json").write_text("{")
-    with pytest.raises(DataError, match=r"cannot read the folds .*folds.json: .*; restore the file, or train again"):
+    with pytest.raises(DataError, match=r"cannot read the folds .*folds.json: .*; restore the file, or make them anew"):
         train(resume=run, plugins=plugins)
     (run / "folds.json").write_text('{"format": 7}')
     with pytest.raises(DataError, match=r"folds.json has format 7; this dlcli reads format 1"):

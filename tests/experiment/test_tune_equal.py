@@ -61,7 +61,7 @@ def test_all_trials_have_the_folds_of_the_file(folder, tunable, plugins, monkeyp
 
     monkeypatch.setattr(TrialRunner, "member", watched)
     outcome = tune(tunable(SPACE, trials=3), method="random", kfold=3, plugins=plugins)
-    folds = read_folds(RunDirectory(outcome.search.run))
+    folds = read_folds(RunDirectory(outcome.search.run).folds)
     assert {number for number, *_ in used} == {0, 1, 2}
     for number, training, validation, rows in used:
         assert torch.equal(training, folds[number].training)

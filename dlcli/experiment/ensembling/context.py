@@ -12,13 +12,13 @@ from dlcli.contracts.batch import Batches
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.ensemble import Ensemble
 from dlcli.contracts.ensemble_members import Combination, MemberResult
-from dlcli.contracts.folds import Fold
+from dlcli.contracts.folds import Fold, FoldKind
 from dlcli.contracts.history import Direction
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
 from dlcli.contracts.task import Task
-from dlcli.data.kfold import INNER_SHARE, fold_rounds
-from dlcli.errors import PluginError
+from dlcli.data.kfold import INNER_SHARE, FoldPlan, fold_rounds
+from dlcli.errors import PluginError, UsageError
 from dlcli.experiment.ensembling.outputs import MemberOutputs, combined_outputs
 from dlcli.experiment.models.outputs import figures_of
 
@@ -61,6 +61,7 @@ class StrategyContext:
     show_reached: Callable[[int, float], None]
     inner_share: float | None = None
     stratify: bool | None = None
+    fold_kind: FoldKind | None = None
     combinations: list[Combination] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
@@ -82,9 +83,13 @@ class StrategyContext:
     def folds(self, count: int) -> tuple[Fold, ...]:
         """Return folds over the training rows."""
         inner = None if self.validation_rows is not None else (self.inner_share or INNER_SHARE)
-        rounds = fold_rounds(
-            self.dataset, self.training_rows, count, seed=self.seed, inner=inner, stratify=self.stratify
-        )
+        if self.fold_kind == "time_ordered":
+            raise UsageError(
+                f"{self.strategy.name} needs every training row held out once, which time_ordered folds do not do; set "
+                "data.folds.kind to another"
+            )
+        plan = FoldPlan(count, self.fold_kind, self.stratify)
+        rounds = fold_rounds(self.dataset, self.training_rows, plan, seed=self.seed, inner=inner)
         if self.validation_rows is None:
             return rounds
         return tuple(replace(fold, validation=self.validation_rows) for fold in rounds)

@@ -173,6 +173,7 @@ def _assemble(
         show_reached=display.reached,
         inner_share=recipe.data.split.val,
         stratify=recipe.data.split.stratify,
+        fold_kind=None if recipe.data.folds is None else recipe.data.folds.kind,
     )
     context.given = tuple(_as_result(given, context) for given in prepared.given.values())
     return Ensembling(run, prepared, room, conductor, context, outputs, outputs_of, batches, device, plugins)

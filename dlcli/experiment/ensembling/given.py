@@ -180,12 +180,15 @@ def _seen(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the rows that a model was trained on, and its folds where it is the mean of their models."""
     if address.run.folds.exists():
-        folds = {f"fold-{number}": fold for number, fold in enumerate(read_folds(address.run))}
+        folds = {f"fold-{number}": fold for number, fold in enumerate(read_folds(address.run.folds))}
         if address.member in folds:
             own = folds[address.member]
             return _joined([own.training, own.validation]), {}
         if isinstance(model, CombinedModel) and set(model.wiring.members) == set(folds):
-            return torch.empty(0, dtype=torch.int64), {name: fold.held_out for name, fold in folds.items()}
+            held_out = {name: fold.held_out for name, fold in folds.items()}
+            trained_on = torch.unique(torch.cat([fold.training for fold in folds.values()]))
+            # In the order of time the first rows are held out by none.
+            return trained_on[~torch.isin(trained_on, torch.cat(list(held_out.values())))], held_out
     return _joined([dataset.splits.get(name) for name in _trained_on(address, facts)]), {}
 
 

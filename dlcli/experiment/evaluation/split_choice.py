@@ -93,7 +93,7 @@ def _own_rows(address: Address, own: RunRows, dataset: Dataset, split: str) -> t
 
 
 def _fold(address: Address, number: int) -> Fold:
-    folds = read_folds(address.run)
+    folds = read_folds(address.run.folds)
     if number >= len(folds):
         raise DataError(f"{address.run.folds} has {len(folds)} folds, and none for {address}; restore the file")
     return folds[number]

@@ -12,7 +12,14 @@ from dlcli.contracts.search import Space
 from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.fold_file import read_folds, same_folds, write_folds
-from dlcli.experiment.members import check_architecture, make_member, recipe_folds, recipe_preprocess
+from dlcli.experiment.members import (
+    check_architecture,
+    how_folds_are_made,
+    make_member,
+    recipe_folds,
+    recipe_preprocess,
+    told_folds,
+)
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data
 from dlcli.experiment.run_directory import RunDirectory, make_run
@@ -122,7 +129,7 @@ def ready(source: str | Path | Mapping[str, Any], overrides: Sequence[str | Over
         seed=settled.seed,
         recipe=_digest(table),
         epochs=settled.train.epochs,
-        folds=folds or 1,
+        folds=len(made) or 1,
         stages=tune.stages,
         population=tune.population or population_size(tune.trials),
         halving=tune.halving,
@@ -227,7 +234,7 @@ def check_same(run: RunDirectory, tuning: Tuning) -> None:
         raise UsageError(
             f"{run.recipe} is not what the search began with: change it back, or start another search with --new"
         )
-    if tuning.plan.folds > 1 and not same_folds(tuning.folds, read_folds(run)):
+    if tuning.plan.folds > 1 and not same_folds(tuning.folds, read_folds(run.folds)):
         raise DataError(
             f"the folds of {run.path} are not those that this machine makes: its version of torch must be the one that "
             f"the search began with ({run.read()['versions']['torch']}); install that, or start anew with --new"
@@ -267,7 +274,8 @@ def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
     ]
     components += [named.component for named in recipe.regularizers]
     if tuning.folds:
-        write_folds(run, tuning.folds)
+        write_folds(run.folds, tuning.folds, dataset, how_folds_are_made(recipe, dataset))
+        run.update(folds=told_folds(recipe, dataset, tuning.folds))
     SearchFile(run.path).create(tuning.plan, tuning.budget)
     run.update(
         command="tune",

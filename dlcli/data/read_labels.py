@@ -1,0 +1,47 @@
+"""Reading of a dataset what folds are made by: its target and its groups."""
+
+from pathlib import Path
+
+from dlcli.contracts.dataset import Dataset
+from dlcli.contracts.field import Field
+from dlcli.contracts.task import Task
+from dlcli.data.finding import refuse
+from dlcli.data.fingerprint import fingerprint
+from dlcli.data.hdf5 import open_file
+from dlcli.data.inspection import inspect
+from dlcli.data.load import load
+from dlcli.data.splits import file_splits
+from dlcli.data.target import TargetError, infer_task, shape_target
+from dlcli.data.values import value_findings
+from dlcli.errors import DataError
+
+
+def read_labels(path: Path, *, task: Task | None = None) -> Dataset:
+    """Read the target and the groups of a dataset; inputs are not looked at.
+
+    Args:
+        path: The HDF5 file.
+        task: What `data.task` would say; None to infer it from the target.
+
+    Returns:
+        All rows of all splits that the file has, without inputs.
+
+    Raises:
+        DataError: The file cannot be read, or the target or the groups are wrong.
+    """
+    with open_file(path) as file:
+        inspection = inspect(file, {})
+        refuse(path, inspection.findings)
+        target = inspection.by_role("target")[0]
+        try:
+            asked = infer_task(target, inspection.fields, task)
+        except TargetError as cause:
+            raise DataError(f"{path}: {target.where}: {cause}") from cause
+        splits, findings = file_splits(inspection)
+        refuse(path, findings)
+        read = [target, *inspection.by_role("group")]
+        tensors = {field.name: load(field) for field in read}
+        refuse(path, value_findings(read, tensors, asked, None))
+        fields: dict[str, Field] = {field.name: field.as_field() for field in read}
+        fields[target.name], tensors[target.name] = shape_target(target, tensors[target.name], asked)
+    return Dataset(fields, tensors, splits, asked.task, asked.per_position, fingerprint(path))
