@@ -20,10 +20,23 @@ def predict(
             autocompletion=completion.run_names,
         ),
     ],
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="HDF5 file, or .npz; it needs no target.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="HDF5 file, or what dlcli data import reads; it needs no target.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the answers: .h5, .hdf5, .csv or .jsonl."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="IMPORTER", help="Which importer reads it.", show_default="by the file")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A parameter of the importer, where it is not as the training data was imported; may be repeated.",
+        ),
     ] = None,
     split: Annotated[
         str,
@@ -50,6 +63,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Predict the rows of a file: classes with probabilities, or targets."""
+    from dlcli.experiment.importing.importer_choice import parameters_of
     from dlcli.experiment.predict import predict as predict_rows
     from dlcli.report.prediction import prediction_view
     from dlcli.report.prediction_progress import PredictionProgress
@@ -60,6 +74,8 @@ def predict(
             run,
             data,
             output=output,
+            format=format,
+            settings=parameters_of(settings or ()),
             split=split,
             explain=explain,
             show=shown,

@@ -65,6 +65,28 @@ class Importer(Component):
     contents: ClassVar[tuple[str, ...]] = ()
     ordered: ClassVar[bool] = False
 
+    def settled(self, source: Path) -> "Importer":
+        """Return the importer as a dataset's file remembers it, so that other files can be read alike.
+
+        Args:
+            source: The file that was imported.
+
+        Returns:
+            The same, with names for what only holds in this file, such as positions of columns.
+        """
+        return self
+
+    def without_roles(self) -> "Importer":
+        """Return the importer as it reads new rows, of which nobody knows the target.
+
+        Returns:
+            The same with `target`, `group` and `time` None where they may be: rows may lack these, and a column that
+            was one of them is like any other.
+        """
+        fields = type(self).model_fields
+        roles = [key for key in ("target", "group", "time") if key in fields and fields[key].default is None]
+        return self.model_copy(update=dict.fromkeys(roles))
+
     @abstractmethod
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return the fields that are in a file.

@@ -31,7 +31,7 @@ class FoldRow:
     held_out: int
     training: int
     classes: tuple[int, ...]
-    groups: tuple[int, ...]
+    groups: tuple[str, ...]
     first: int
     last: int
 
@@ -116,10 +116,12 @@ def data_folds(
     one_class = dataset.task in (Task.BINARY, Task.MULTICLASS) and not dataset.per_position
     labels = dataset.tensors[dataset.target.name].reshape(dataset.rows).long() if one_class else None
     groups = next((dataset.tensors[field.name] for field in dataset.by_role("group")), None)
+    named = next((field.classes for field in dataset.by_role("group")), ())
     rows = []
     for number, fold in enumerate(folds):
         counted = Counter() if labels is None else Counter(labels[fold.held_out].tolist())
-        own = () if groups is None else tuple(sorted(set(groups[fold.held_out].tolist())))
+        codes = [] if groups is None else sorted(set(groups[fold.held_out].tolist()))
+        own = tuple(str(named[code]) if named else str(code) for code in codes)
         classes = tuple(counted[place] for place in range(len(dataset.target.classes))) if one_class else ()
         first, last = int(fold.held_out[0]), int(fold.held_out[-1])
         rows.append(FoldRow(number, len(fold.held_out), len(fold.training), classes, own, first, last))

@@ -16,7 +16,7 @@ from dlcli.experiment.ensembling.state import Prepared
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.members import make_member, recipe_preprocess, training_rows
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import placed, read_data
+from dlcli.experiment.prepare import origin_of, placed, read_data
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import settle
@@ -260,7 +260,11 @@ def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dic
         monitor=judge.monitor if prepared.validation_rows is None else recipe.train.monitor,
         direction=judge.direction,
         strategy=prepared.strategy.name,
-        data={"path": str(Path(recipe.data.path).resolve()), "fingerprint": prepared.dataset.fingerprint},
+        data={
+            "path": str(Path(recipe.data.path).resolve()),
+            "fingerprint": prepared.dataset.fingerprint,
+            **origin_of(recipe),
+        },
         versions=versions(),
         packages=packages(components, plugins),
         git=git_state(),

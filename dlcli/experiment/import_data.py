@@ -154,7 +154,7 @@ def _write(
     tell: Progress,
 ) -> None:
     shared = importer.shared(source)
-    facts = {"origin": source.name, "importer": importer.name, "parameters": importer.model_dump_json()}
+    facts = {"origin": source.name, "importer": importer.name, "parameters": importer.settled(source).model_dump_json()}
     if source.is_file():
         facts["origin_sha256"] = _sha256(source)
     if licence:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,8 @@ def predict(
     data: str | Path,
     *,
     output: str | Path | None = None,
+    format: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     split: str = ALL,
     explain: int = 0,
     show: int | None = None,
@@ -107,6 +109,8 @@ def predict(
         run: A run's path, `NAME/0001` or `NAME`; `RUN@fold-3` for a member of it; or what `dlcli export` left.
         data: An HDF5 file, or one that an installed importer reads.
         output: Where to write the answers: `.h5`, `.hdf5`, `.csv` or `.jsonl`; one that exists is replaced.
+        format: Name of the importer that reads it; None to go by the file.
+        settings: The importer's parameters that are to be other than those by which the training data was imported.
         split: `train`, `val` or `test` of the file, or `all` rows.
         explain: How many of the most and of the least certain answers to keep.
         show: How many of the first answers to keep; 20 where None, or none with `output`.
@@ -137,7 +141,7 @@ def predict(
             "--explain, or train several (--seeds 5) whose spread tells"
         )
     names = [field.name for field in interface.fields]
-    source = open_rows(path, predictor, plugins)
+    source = open_rows(path, predictor, plugins, format=format, settings=settings or {})
     matches = match_source(interface.fields, source, split)
     count = source.count(split, names)
     tally = Tally(interface, source.splits, _shown(show, target), explain)

@@ -14,6 +14,7 @@ from dlcli.contracts.history import Direction
 from dlcli.contracts.member import Member
 from dlcli.data.fingerprint import fingerprint
 from dlcli.data.mapping import FieldMapping
+from dlcli.data.origin import read_origin
 from dlcli.data.read import read_dataset
 from dlcli.errors import DataError, Problem, RecipeError
 from dlcli.experiment.members import Plan, plan_members
@@ -135,6 +136,12 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
         preprocess=data.preprocess,
         memory=None if data.memory is None else bytes_of(data.memory),
     )
+
+
+def origin_of(recipe: Recipe) -> dict[str, Any]:
+    """Return what `run.json` says of how the data was imported: `imported`, or nothing."""
+    origin = read_origin(Path(recipe.data.path))
+    return {"imported": dict(origin)} if origin else {}
 
 
 def field_mappings(recipe: Recipe) -> dict[str, FieldMapping]:

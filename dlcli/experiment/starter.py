@@ -80,7 +80,7 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         [
             "[model]",
             *map(_comment, _doubts(description, architecture)),
-            *_component("architecture", architecture, _network(architecture), registry, "architecture"),
+            *_component("architecture", architecture, _network(description, architecture), registry, "architecture"),
         ],
         ["[train]", *_train_keys(description, task)],
         ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
@@ -158,8 +158,8 @@ def _comment(text: str) -> str:
 def _doubts(description: FileDescription, architecture: str) -> Iterator[str]:
     """Yield what the chosen architecture cannot do."""
     refused = _by_role(description, "condition")
-    refused += [field for field in _by_role(description, "input") if field.kind == "tokens"]
-    refused += [field for field in _by_role(description, "input") if field.kind == "categorical" and not field.classes]
+    kinds = ("tokens", "categorical")
+    refused += [field for field in _by_role(description, "input") if field.kind in kinds and not field.classes]
     for field in refused:
         yield f"{architecture} cannot take {field.name} ({field.role}, {field.kind}): choose another architecture."
     if description.per_position:
@@ -181,8 +181,11 @@ def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]
         values["split"] = {**missing, "stratify": True} if by_class and divisible else missing
     if preprocess := _preprocess(description):
         values["preprocess"] = preprocess
+    if task is Task.REGRESSION:
+        values["scale_target"] = True
     comments = {
         "path": "relative to this file",
+        "scale_target": "trains on mean 0 and standard deviation 1; answers are in the target's own units",
         "task": "a guess, since the target is integers without `classes`; or regression",
     }
     return _keys(values, DataSection, comments)
@@ -204,11 +207,10 @@ def _train_keys(description: FileDescription, task: Task) -> list[str]:
     rows = description.splits.get("train", next(iter(description.splits.values()), 0))
     batch_size = next((size for size in (64, 32, 16) if rows >= STEPS * size), 8)
     values = {
-        # Regression has further to go: its outputs start near 0, wherever the targets are.
-        "epochs": 30 if task.classifies else 100,
+        "epochs": 30,
         "batch_size": batch_size,
         "loss": LOSSES[task],
-        "optimizer": {"name": "adamw", "lr": 1e-3 if task.classifies else 1e-2, "weight_decay": 1e-2},
+        "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-2},
         "schedule": {"name": "cosine", "warmup_epochs": 1.0},
         "metrics": ["accuracy", "ece"] if task.classifies else ["rmse", "mae", "r2"],
         "monitor": "val_loss",
@@ -221,8 +223,10 @@ def _train_keys(description: FileDescription, task: Task) -> list[str]:
     return _keys(values, TrainSection, comments)
 
 
-def _network(architecture: str) -> dict[str, Any]:
+def _network(description: FileDescription, architecture: str) -> dict[str, Any]:
     sizes: dict[str, Any] = {"channels": [32, 64], "hidden": [128]} if architecture == "cnn" else {"hidden": [128, 128]}
+    if any(field.kind == "tokens" and field.classes for field in _by_role(description, "input")):
+        sizes = {"inputs": ["embed"], **sizes}
     return {**sizes, "activation": "relu", "norm": "batch", "dropout": 0.1}
 
 
@@ -242,6 +246,7 @@ def _component(kind: str, name: str, values: Mapping[str, Any], registry: Regist
     """Return a component's lines: its name, and parameters with their descriptions."""
     comments = {
         key: f"others: dlcli plugins list --kind {kind}",
+        "inputs": "learned numbers for each token; others: dlcli plugins list --kind input_layer",
         "activation": "what follows each hidden layer",
         "norm": "what stands before each activation",
     }

@@ -15,7 +15,7 @@ from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.fold_file import write_folds
 from dlcli.experiment.members import how_folds_are_made, recipe_preprocess, told_folds
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import Prepared, placed, prepare
+from dlcli.experiment.prepare import Prepared, origin_of, placed, prepare
 from dlcli.experiment.resume import reopen
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
@@ -218,6 +218,7 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
         data={
             "path": str(Path(recipe.data.path).resolve()),
             "fingerprint": prepared.dataset.fingerprint,
+            **origin_of(recipe),
             **({"streamed": list(prepared.dataset.stored)} if prepared.dataset.stored else {}),
         },
         versions=versions(),

@@ -194,8 +194,13 @@ def test_nothing_is_left_of_a_prediction_that_fails_or_is_interrupted(runs, plug
 def test_files_of_no_known_format_and_fields_that_are_missing(runs, plugins, folder):
     run, _ = runs["multiclass"]
     Path("rows.xml").write_text("<x/>")
-    with pytest.raises(DataError, match=r"is not an HDF5 file .*end with .*\.h5, \.hdf5, .*\.npz"):
+    with pytest.raises(UsageError, match=r"no importer reads a file like rows\.xml .*--format, csv, .*npz"):
         predict(run, "rows.xml", plugins=plugins)
+    Path("rows.h5").write_text("<x/>")
+    with pytest.raises(DataError, match=r"rows\.h5 is not an HDF5 file"):
+        predict(run, "rows.h5", plugins=plugins)
+    with pytest.raises(UsageError, match="--set is for files that an importer reads"):
+        predict(run, "rows.h5", settings={"header": True}, plugins=plugins)
     with pytest.raises(DataError, match=r"there is no file none\.h5"):
         predict(run, "none.h5", plugins=plugins)
     np.savez("empty.npz", x=np.zeros((0, 5)))

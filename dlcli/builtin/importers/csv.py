@@ -1,21 +1,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from dlcli import TEXTS, DataError, Importer, SourceField, UsageError
 from dlcli.builtin.importers.categories import category_field, coded, field_name
+from dlcli.builtin.importers.column_places import Column, place_of
 from dlcli.builtin.importers.columns import NotANumberError, Survey, parse_numbers, parse_times
 from dlcli.builtin.importers.delimited import Delimited, open_delimited, path_opener
 
-Column = str | int
 _RESERVED = ("x", "y", "group", "time", "train", "val", "test", "splits")
 """Names in a dataset that a column of categories cannot have."""
 
 
-@final
 class CSV(Importer):
     """Reads delimited text: CSV, TSV, also packed by gzip, with or without a line of names.
 
@@ -156,6 +155,40 @@ class CSV(Importer):
         """
         return self._table(source).found
 
+    def settled(self, source: Path) -> "CSV":
+        """Return the importer with names of columns for their positions, since another file may have another order.
+
+        Args:
+            source: The file that was imported.
+
+        Returns:
+            The same where columns have no names.
+        """
+        table = self._table(source)
+        if not table.header:
+            return self
+
+        def name(column: Column) -> str:
+            return table.names[place_of(table, column, "column")]
+
+        changed: dict[str, object] = {
+            key: name(column) for key in ("group", "time") if (column := getattr(self, key)) is not None
+        }
+        changed |= {key: tuple(map(name, getattr(self, key))) for key in ("categorical", "numeric", "drop")}
+        changed["missing_in"] = {name(column): cells for column, cells in self.missing_in.items()}
+        if self.target is not None:
+            changed["target"] = tuple(map(name, self.target)) if isinstance(self.target, tuple) else name(self.target)
+        return self.model_copy(update=changed)
+
+    def without_roles(self) -> "CSV":
+        """Return the importer for new rows: columns that it was told of may be missing, a model's own are asked for."""
+        fields = vars(super().without_roles())
+        return NewRows.model_construct(**fields)
+
+    def _there(self, table: Delimited, column: Column, what: str) -> tuple[int, ...]:
+        """Return where a column is."""
+        return (place_of(table, column, what),)
+
     def _table(self, source: Path) -> Delimited:
         if source.is_dir():
             raise DataError(f"{source} is a folder; name a file of delimited text")
@@ -171,10 +204,10 @@ class CSV(Importer):
     def _places(self, table: Delimited) -> tuple[list[int], int | None, int | None, set[int]]:
         """Return where target, group and time are, and what is left out."""
         given = self.target if isinstance(self.target, tuple) else () if self.target is None else (self.target,)
-        targets = [_place(table, column, "target") for column in given]
-        group = None if self.group is None else _place(table, self.group, "group")
-        time = None if self.time is None else _place(table, self.time, "time")
-        dropped = {_place(table, column, "drop") for column in self.drop}
+        targets = [place_of(table, column, "target") for column in given]
+        group = None if self.group is None else place_of(table, self.group, "group")
+        time = None if self.time is None else place_of(table, self.time, "time")
+        dropped = {place for column in self.drop for place in self._there(table, column, "drop")}
         special = [place for place in (*targets, group, time) if place is not None]
         if twice := [place for place in special if place in dropped or special.count(place) > 1]:
             raise UsageError(f"column {table.names[twice[0]]!r} is asked for twice among target, group, time and drop")
@@ -183,11 +216,14 @@ class CSV(Importer):
     def _surveys(self, table: Delimited, targets: Sequence[int], group: int | None, time: int | None) -> list[Survey]:
         found = [Survey(name, table, frozenset(self.missing), self.max_classes) for name in table.names]
         for name, more in self.missing_in.items():
-            found[_place(table, name, "missing_in")].missing |= frozenset(more)
+            for place in self._there(table, name, "missing_in"):
+                found[place].missing |= frozenset(more)
         for column in self.numeric:
-            found[_place(table, column, "numeric")].taken = "numeric"
+            for place in self._there(table, column, "numeric"):
+                found[place].taken = "numeric"
         for column in self.categorical:
-            found[_place(table, column, "categorical")].taken = "categorical"
+            for place in self._there(table, column, "categorical"):
+                found[place].taken = "categorical"
         for place in targets:
             found[place].required = "target"
         if group is not None:
@@ -244,20 +280,12 @@ class CSV(Importer):
         return found
 
 
-def _place(table: Delimited, column: Column, what: str) -> int:
-    if isinstance(column, str) and column in table.names:
-        return table.names.index(column)
-    try:
-        number = int(column)
-    except ValueError:
-        number = 0
-    if 1 <= abs(number) <= len(table.names):
-        return number - 1 if number > 0 else len(table.names) + number
-    there = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
-    raise UsageError(
-        f"{what}: {table.where} has no column {column!r}; there are {len(table.names)}: {there}; name one, or give its "
-        "number from 1 on, -1 for the last"
-    )
+class NewRows(CSV):
+    """Reads rows that come after those that were imported: a named column may be missing."""
+
+    def _there(self, table: Delimited, column: Column, what: str) -> tuple[int, ...]:
+        absent = isinstance(column, str) and column not in table.names and not column.removeprefix("-").isdecimal()
+        return () if absent else super()._there(table, column, what)
 
 
 def _is_label(survey: Survey) -> bool:

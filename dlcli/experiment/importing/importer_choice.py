@@ -57,7 +57,7 @@ def choose_importer(source: Path, name: str | None, parameters: Mapping[str, Any
     if not source.exists():
         raise DataError(f"there is no file {source}; check the path")
     registry = plugins.registry
-    name = name or _fitting(source, registry)
+    name = name or fitting(source, registry)
     try:
         return registry.component(Importer, {"name": name, **parameters})
     except ValidationError as error:
@@ -66,7 +66,23 @@ def choose_importer(source: Path, name: str | None, parameters: Mapping[str, Any
         raise UsageError(f"--format: {error}") from None
 
 
-def _fitting(source: Path, registry: Registry) -> str:
+def fitting(source: Path, registry: Registry) -> str:
+    """Find the importer that reads a source, by its suffix or by what it holds.
+
+    Args:
+        source: A file or folder.
+        registry: Where importers are.
+
+    Returns:
+        Its name, `distribution:name`.
+
+    Raises:
+        UsageError: None reads such a source without being asked to, or several do.
+        DataError: There is no such source, or it is no zip archive.
+        PluginError: An importer is broken, and none of the others reads it.
+    """
+    if not source.exists():
+        raise DataError(f"there is no file {source}; check the path")
     importers, broken = those_that_load(registry, Importer, "suffixes")
     together = source.is_dir() or source.suffix.lower() == ".zip"
     if together:

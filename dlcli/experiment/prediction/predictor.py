@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from dlcli.contracts.exporter import Artefact, Exporter
 from dlcli.data.conversion import DTYPES
 from dlcli.data.mapping import FieldMapping
 from dlcli.errors import DataError, DlcliError, PluginError, TrainingError, UsageError
-from dlcli.experiment.address import find_address
+from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.models.answering import Answering
 from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface, read_interface
 from dlcli.experiment.models.model_file import DESCRIPTION
@@ -40,12 +40,14 @@ class Predictor:
         name: The run, the member, or the artefact's path.
         interface: What it takes and gives.
         mappings: Where its fields lie in the data that it was trained on; of an artefact nothing is known.
+        imported: How that data was imported: `importer` and `parameters`; empty where it was not, or nothing is known.
         answer: From raw rows by field name, on the CPU, to its outputs by name, on the CPU.
     """
 
     name: str
     interface: Interface
     mappings: Mapping[str, FieldMapping]
+    imported: Mapping[str, Any]
     answer: Callable[[Fields], Fields]
 
     def __call__(self, rows: Fields) -> Fields:
@@ -120,7 +122,7 @@ def open_predictor(run: str | Path, device: str | None, runs: Path, plugins: Plu
             by_name = dict(zip(interface.outputs, found, strict=True))
             return {name: by_name[name].cpu() for name in kept}
 
-    return Predictor(str(address), interface, field_mappings(recipe), answer)
+    return Predictor(str(address), interface, field_mappings(recipe), _imported(address), answer)
 
 
 def those_that_load(registry: Registry, kind: type[C], attribute: str) -> tuple[list[C], PluginError | None]:
@@ -145,6 +147,13 @@ def those_that_load(registry: Registry, kind: type[C], attribute: str) -> tuple[
         else:
             found.append(component)
     return found, broken
+
+
+def _imported(address: Address) -> Mapping[str, Any]:
+    """Return what a run says of how its data was imported; nothing where that is not what dlcli writes."""
+    found = address.run.read().get("data", {}).get("imported")
+    well = isinstance(found, dict) and isinstance(found.get("importer"), str)
+    return found if well and isinstance(found.get("parameters"), dict) else {}
 
 
 def _exporters(path: Path, plugins: Plugins) -> list[Exporter]:
@@ -182,7 +191,7 @@ def _of_artefact(path: Path, exporters: Iterable[Exporter]) -> Predictor:
             problem = problem or error
             continue
         _check(interface, path)
-        return Predictor(str(path), interface, {}, _answer_of(artefact, path))
+        return Predictor(str(path), interface, {}, {}, _answer_of(artefact, path))
     raise problem or DataError(f"{path} cannot be opened: no exporter that is installed knows it")
 
 

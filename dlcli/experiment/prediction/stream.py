@@ -4,7 +4,10 @@ import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,9 +20,10 @@ from dlcli.data.hdf5_rows import Hdf5Rows
 from dlcli.data.matching import Match, match_part
 from dlcli.data.row_source import Block, ImportedRows, RowSource
 from dlcli.errors import DataError, DlcliError, UsageError
+from dlcli.experiment.importing.importer_choice import choose_importer, fitting
 from dlcli.experiment.models.interface import Interface
 from dlcli.experiment.prediction.files import HDF5
-from dlcli.experiment.prediction.predictor import Predictor, UnansweredError, those_that_load
+from dlcli.experiment.prediction.predictor import Predictor, UnansweredError
 from dlcli.experiment.prediction.rows import PredictedRows, predicted_rows
 from dlcli.plugins import Plugins
 
@@ -31,39 +35,41 @@ BLOCK_ROWS = 2**16
 """Read at once at most, whatever a row's size: about answers Python objects are made."""
 
 
-def open_rows(path: Path, predictor: Predictor, plugins: Plugins) -> RowSource:
+def open_rows(
+    path: Path,
+    predictor: Predictor,
+    plugins: Plugins,
+    *,
+    format: str | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> RowSource:
     """Open a file to be read by blocks.
+
+    An importer reads a file as it read the data that a run was trained on, where it was that importer: with the same
+    delimiter, the same numbers that stand for missing ones, and so on.
 
     Args:
         path: HDF5, or what an installed importer reads.
         predictor: Whose fields are wanted.
         plugins: Where importers are.
+        format: Name of the importer; None to go by the file.
+        settings: Parameters of the importer that are to be others.
 
     Returns:
         Its rows.
 
     Raises:
-        UsageError: Several importers read such files.
+        UsageError: Several importers read such files, or the importer takes no such parameters.
         DataError: It is missing, damaged or of a format that nothing reads.
     """
-    suffix = path.suffix.lower()
-    registry = plugins.registry
-    importers, broken = those_that_load(registry, Importer, "suffixes")
-    found = [importer for importer in importers if path.name.lower().endswith(importer.suffixes)]
-    if len(found) > 1:
-        providers = ", ".join(registry.label(importer) for importer in found)
-        raise UsageError(f"{len(found)} importers read {suffix} ({providers}); uninstall all but one")
-    if found:
-        return ImportedRows(found[0], path)
-    try:
+    if format is None and (path.suffix.lower() in HDF5 or (path.is_file() and h5py.is_hdf5(path))):
+        if settings:
+            raise UsageError("--set is for files that an importer reads; an HDF5 file is read as it is: leave it out")
         return Hdf5Rows(path, [field.name for field in predictor.interface.fields], predictor.mappings)
-    except DataError as error:
-        if suffix in HDF5 or not path.is_file():
-            raise
-        if broken:
-            raise broken from None
-        known = ", ".join(sorted({*HDF5, *(suffix for importer in importers for suffix in importer.suffixes)}))
-        raise DataError(f"{error}. Files that can be read end with {known}") from None
+    name = format or fitting(path, plugins.registry)
+    known = predictor.imported.get("importer") == plugins.registry.component(Importer, name).name
+    parameters = {**(predictor.imported["parameters"] if known else {}), **settings}
+    return ImportedRows(choose_importer(path, name, parameters, plugins).without_roles(), path)
 
 
 def match_source(fields: Sequence[Field], source: RowSource, split: str) -> dict[str, dict[str, Match]]:
@@ -121,7 +127,7 @@ def _of_block(
 ) -> Iterator[PredictedRows]:
     interface = predictor.interface
     try:
-        tensors = _tensors(matches, block, interface.missing)
+        tensors = _padded(interface, _tensors(matches, block, interface.missing))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     valid = _valid(interface, tensors)
@@ -147,6 +153,20 @@ def _tensors(matches: Mapping[str, Match], block: Block, missing: Sequence[str])
         name: converted(match, block.arrays[name], block.rows, steps.get(match.field.of or ""), missing=name in missing)
         for name, match in matches.items()
     }
+
+
+def _padded(interface: Interface, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Pad sequences with a length, and masks, to the steps that the model was trained on, as its data was padded."""
+    lengths = {field.of for field in interface.fields if field.role == "length"}
+    steps = {field.name: field.shape[0] for field in interface.fields if field.shape}
+    found = dict(tensors)
+    for field in interface.fields:
+        if not interface.per_position and (field.name in lengths or (field.role == "mask" and lengths)):
+            values = tensors[field.name]
+            more = steps[field.name] - values.shape[1]
+            if more > 0:
+                found[field.name] = torch.cat([values, values.new_zeros(len(values), more, *values.shape[2:])], dim=1)
+    return found
 
 
 def _computed(

@@ -21,7 +21,7 @@ from dlcli.experiment.members import (
     told_folds,
 )
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import placed, read_data
+from dlcli.experiment.prepare import origin_of, placed, read_data
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import direction, settle, settled_loss, settled_metrics
@@ -287,7 +287,11 @@ def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
         task=str(dataset.task),
         monitor=tuning.plan.monitor,
         direction=tuning.plan.direction,
-        data={"path": str(Path(recipe.data.path).resolve()), "fingerprint": dataset.fingerprint},
+        data={
+            "path": str(Path(recipe.data.path).resolve()),
+            "fingerprint": dataset.fingerprint,
+            **origin_of(recipe),
+        },
         versions=versions(),
         packages=packages(components, plugins),
         git=git_state(),

@@ -212,5 +212,7 @@ def test_an_importer_that_breaks_its_word_and_two_of_one_suffix(echo):
     with pytest.raises(DataError, match=r"x\.lie: here: rows of shape \(3,\) were read, but \(2,\) was said; .*liar"):
         predict("a.echo", "x.lie", plugins=ours)
     ours.registry.extend([Entry("importer", "liar", "echo_exporter:OtherLiar", "other")])
-    with pytest.raises(UsageError, match=r"2 importers read \.lie \(other:liar, test:liar\)"):
+    with pytest.raises(
+        UsageError, match=r"several importers read a file like x\.lie: say which with --format, other:liar, test:liar"
+    ):
         predict("a.echo", "x.lie", plugins=ours)

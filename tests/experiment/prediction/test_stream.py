@@ -19,7 +19,7 @@ TOKENS = Field("x", "input", "tokens", (3,), "int64")
 def stream(path, field, answer, batch_size=None):
     target = Field("y", "target", "features", (1,), "float32")
     interface = Interface((field,), target, Task.REGRESSION, False, (), ("prediction",))
-    predictor = Predictor("one", interface, {}, answer)
+    predictor = Predictor("one", interface, {}, {}, answer)
     source = open_rows(path, predictor, load_plugins())
     return list(answers(predictor, source, match_source(interface.fields, source, "all"), "all", batch_size))
 
