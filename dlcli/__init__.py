@@ -75,6 +75,9 @@ if TYPE_CHECKING:
     from dlcli.contracts.task import REGRESSION as REGRESSION
     from dlcli.contracts.task import Task as Task
     from dlcli.contracts.task import probabilities as probabilities
+    from dlcli.data.hdf5 import dataset_names as dataset_names
+    from dlcli.data.hdf5 import hdf5_dataset as hdf5_dataset
+    from dlcli.data.hdf5 import open_hdf5 as open_hdf5
     from dlcli.errors import DataError as DataError
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import PluginError as PluginError
@@ -155,6 +158,7 @@ _WHERE = {
     ),
     "contracts.selector": ("select_parameters",),
     "contracts.task": ("CLASSIFICATION", "REGRESSION", "Task", "probabilities"),
+    "data.hdf5": ("dataset_names", "hdf5_dataset", "open_hdf5"),
     "errors": ("DataError", "DlcliError", "PluginError", "UsageError"),
     "experiment.models.answering": ("Answering",),
     "experiment.build": ("build",),

@@ -13,7 +13,7 @@ from torch import Tensor
 from dlcli.contracts.dataset import FieldRows
 from dlcli.contracts.task import Task
 from dlcli.data.finding import Finding, error
-from dlcli.data.hdf5 import open_file
+from dlcli.data.hdf5 import open_hdf5
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
@@ -46,7 +46,7 @@ def check(path: Path, *, fields: Mapping[str, FieldMapping] | None = None, task:
     Raises:
         DataError: It cannot be opened as HDF5, or its values cannot be read.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         inspection = inspect(file, fields or {})
         findings = list(inspection.findings)
         target, asked = inspection.target, None

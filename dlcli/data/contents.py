@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from dlcli.data.hdf5 import find, open_file, way_out
+from dlcli.data.hdf5 import find, open_hdf5, way_out
 from dlcli.data.row_blocks import row_blocks
 from dlcli.data.storage import codecs_of
 from dlcli.errors import DataError
@@ -117,7 +117,7 @@ def contents(path: Path) -> list[Stored]:
     Raises:
         DataError: It cannot be read, leads out of itself, or holds what cannot be written again.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         try:
             return list(_walk(file, file["/"], "", {}))
         except DataError as cause:
@@ -139,7 +139,7 @@ def source_blocks(path: Path, dataset: StoredDataset) -> Iterator[tuple[int, Arr
     Raises:
         DataError: It cannot be read.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         stored = find(file, dataset.path)
         if not isinstance(stored, h5py.Dataset) or stored.shape != dataset.shape:
             raise DataError(f"{path}: {dataset.path} changed while it was read; leave the file alone and try again")

@@ -13,7 +13,7 @@ from dlcli.contracts.field import Kind, Role
 from dlcli.contracts.task import Task
 from dlcli.data.column_figures import ColumnFigures
 from dlcli.data.field_pass import FieldPass, StepFigures, TokenFigures, read_field
-from dlcli.data.hdf5 import dataset_names, open_file
+from dlcli.data.hdf5 import dataset_names, open_hdf5
 from dlcli.data.inspection import Inspection, inspect
 from dlcli.data.memory import available_memory, needed_memory
 from dlcli.data.pictures import Picture, pictures_of
@@ -141,7 +141,7 @@ def describe(path: Path, *, full: bool = False, pictures: int = 0) -> FileDescri
     Raises:
         DataError: It cannot be opened as HDF5, or its values cannot be read.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         inspection = inspect(file, {})
         notes = [str(finding) for finding in inspection.findings]
         notes += [f"{field.where}: it has no role and is not used" for field in inspection.unused]

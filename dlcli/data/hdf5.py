@@ -10,9 +10,12 @@ import h5py
 from dlcli.errors import DataError
 from dlcli.untrusted import reason
 
+SHOWN_NAMES = 12
+"""Of a file's datasets, in an error."""
+
 
 @contextmanager
-def open_file(path: Path) -> Iterator[h5py.File]:
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open a file read-only, for as long as a `with` block lasts.
 
     Args:
@@ -147,4 +150,32 @@ def dataset_names(group: h5py.Group) -> list[str]:
             found.append(name)
 
     group.visititems(visit)
+    return found
+
+
+def hdf5_dataset(file: h5py.File, path: str) -> h5py.Dataset:
+    """Return a dataset of somebody else's file, of numbers or texts that are in the file.
+
+    Args:
+        file: The open file, as `open_hdf5` gives it.
+        path: The dataset's path.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: There is none, it leads out of the file or in a circle, or it holds what no array of numbers or texts
+            can.
+    """
+    found = find(file, path)
+    if not isinstance(found, h5py.Dataset):
+        names = dataset_names(file)
+        listed = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+        raise DataError(f"{file.filename} has no dataset {path}; there are {listed or 'none'}")
+    if out := way_out(file, found):
+        raise DataError(f"{file.filename}: {path}: {out}; a dataset must be whole in one file: copy that data into it")
+    if h5py.check_string_dtype(found.dtype) is None and found.dtype.kind not in "biuf":
+        raise DataError(
+            f"{file.filename}: {path} holds {found.dtype}, expected numbers or texts; write it anew as these"
+        )
     return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlcli.contracts.importer import TEXTS, SourceField
 from dlcli.data.finding import Finding, error, refuse
-from dlcli.data.hdf5 import find, open_file, way_out
+from dlcli.data.hdf5 import find, open_hdf5, way_out
 from dlcli.data.layout import Layout, find_layout
 from dlcli.data.mapping import FieldMapping
 from dlcli.data.row_source import RowPart, RowSource
@@ -30,7 +30,7 @@ class Hdf5Rows(RowSource):
     """
 
     def __init__(self, path: Path, wanted: Collection[str], mappings: Mapping[str, FieldMapping]) -> None:
-        with open_file(path) as file:
+        with open_hdf5(path) as file:
             layout, used = _layout(file, {name: mappings[name] for name in wanted if name in mappings})
             parts = [_part(path, split, datasets, used, wanted) for split, datasets in layout.parts.items()]
             refuse(path, _ways_out(layout, parts, wanted))
@@ -39,7 +39,7 @@ class Hdf5Rows(RowSource):
 
     def arrays(self, part: RowPart, names: Sequence[str], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Read fields; as the base says, in whole chunks."""
-        with open_file(self.path) as file:
+        with open_hdf5(self.path) as file:
             found = {name: _inside(file, part.fields[name].where) for name in names}
             chunk = max(dataset.chunks[0] if dataset.chunks else 1 for dataset in found.values())
             step = -(-rows // chunk) * chunk

@@ -9,7 +9,7 @@ from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.task import Task
 from dlcli.data.finding import refuse
 from dlcli.data.fingerprint import fingerprint
-from dlcli.data.hdf5 import open_file
+from dlcli.data.hdf5 import open_hdf5
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
@@ -55,7 +55,7 @@ def read_dataset(
     Raises:
         DataError: The file cannot be read, or something in it is wrong; all that was found at one stage is told.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         inspection = inspect(file, fields or {})
         refuse(path, inspection.findings)
         target = inspection.by_role("target")[0]

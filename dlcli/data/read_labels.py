@@ -7,7 +7,7 @@ from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.data.finding import refuse
 from dlcli.data.fingerprint import fingerprint
-from dlcli.data.hdf5 import open_file
+from dlcli.data.hdf5 import open_hdf5
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.splits import file_splits
@@ -29,7 +29,7 @@ def read_labels(path: Path, *, task: Task | None = None) -> Dataset:
     Raises:
         DataError: The file cannot be read, or the target or the groups are wrong.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         inspection = inspect(file, {})
         refuse(path, inspection.findings)
         target = inspection.by_role("target")[0]

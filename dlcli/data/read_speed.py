@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from dlcli.contracts.randomness import derive
-from dlcli.data.hdf5 import find, open_file
+from dlcli.data.hdf5 import find, open_hdf5
 from dlcli.data.row_blocks import row_bytes
 
 READ_BYTES = 10**6
@@ -33,7 +33,7 @@ def read_speed(path: Path, where: str, *, shuffled: bool) -> float:
     Raises:
         DataError: The file cannot be read.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         dataset = find(file, where)
         assert isinstance(dataset, h5py.Dataset)
         step = max(1, READ_BYTES // row_bytes(dataset))

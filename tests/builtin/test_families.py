@@ -49,7 +49,7 @@ EXPECTED = {
         "top_k",
         "voting",
     ],
-    "importer": ["csv", "graph", "idx", "images", "npy", "npz", "sequences", "text"],
+    "importer": ["csv", "graph", "hdf5", "idx", "images", "npy", "npz", "sequences", "text"],
     "search": ["cmaes", "gp", "grid", "quasi_random", "random", "tpe"],
 }
 

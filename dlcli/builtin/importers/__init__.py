@@ -13,6 +13,7 @@ def register(registry: "Registrar") -> None:
     """Name the importers."""
     registry.add("importer", "csv", "dlcli.builtin.importers.csv:CSV")
     registry.add("importer", "graph", "dlcli.builtin.importers.graph:Graph")
+    registry.add("importer", "hdf5", "dlcli.builtin.importers.hdf5:HDF5")
     registry.add("importer", "idx", "dlcli.builtin.importers.idx:IDX")
     registry.add("importer", "images", "dlcli.builtin.importers.images:Images")
     registry.add("importer", "npy", "dlcli.builtin.importers.npy:NPY")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.task import Task
-from dlcli.data.hdf5 import open_file
+from dlcli.data.hdf5 import open_hdf5
 from dlcli.data.inspection import inspect
 from dlcli.data.mapping import FieldMapping
 from dlcli.errors import UsageError
@@ -130,7 +130,7 @@ def parts_of_file(path: Path, fields: Mapping[str, FieldMapping]) -> dict[str, i
     Raises:
         DataError: The file cannot be read.
     """
-    with open_file(path) as file:
+    with open_hdf5(path) as file:
         inspection = inspect(file, fields)
         return inspection.sizes if inspection.layout.form == "groups" else {}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlcli.contracts.exporter import DESCRIPTION_KEY, Exportable
-from dlcli.data.hdf5 import licence_of, open_file
+from dlcli.data.hdf5 import licence_of, open_hdf5
 from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.environment import versions
@@ -62,7 +62,7 @@ def cannot_export(error: CannotExportError, model: AnyModel) -> UsageError:
 
 
 def _metadata(address: Address, interface: Interface, facts: Mapping[str, Any], recipe: Recipe) -> dict[str, str]:
-    with open_file(Path(recipe.data.path)) as file:
+    with open_hdf5(Path(recipe.data.path)) as file:
         licence = licence_of(file)
     return {
         DESCRIPTION_KEY: interface.as_text(),

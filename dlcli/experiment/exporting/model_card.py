@@ -9,7 +9,7 @@ from typing import Any
 
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
-from dlcli.data.hdf5 import licence_of, open_file
+from dlcli.data.hdf5 import licence_of, open_hdf5
 from dlcli.experiment.address import Address
 from dlcli.experiment.models.combination import CombinedModel
 from dlcli.experiment.models.model_folder import AnyModel
@@ -50,7 +50,7 @@ def model_card(
         Markdown. Nothing in it tells where files were on this machine.
     """
     data = Path(recipe.data.path)
-    with open_file(data) as file:
+    with open_hdf5(data) as file:
         licence = licence_of(file)
     figures, spread, what = _figures(address, facts)
     parts = [
