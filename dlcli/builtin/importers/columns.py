@@ -41,7 +41,8 @@ def parse_numbers(cells: Sequence[str], missing: frozenset[str]) -> np.ndarray:
     Raises:
         NotANumberError: A cell is something else; infinity counts as such.
     """
-    if missing.isdisjoint(cells):
+    # Most marks are no numbers, and `float` finds those out; only where one is, each cell must be compared first.
+    if not any(map(_reads_as_number, missing)) or missing.isdisjoint(cells):
         try:
             values = np.array(list(map(float, cells)))
         except ValueError:

@@ -136,10 +136,12 @@ class CSV(Importer):
         codes = {field.name: {name: code for code, name in enumerate(field.classes)} for field in fields}
         done = 0
         for block in table.blocks(rows):
-            columns = list(zip(*block, strict=True))
+            wanted = sum(len(field.names) for field in fields)
+            columns = list(zip(*block, strict=True)) if 4 * wanted > len(places) else None
             found = {}
             for field in fields:
-                cells = [columns[places[name]] for name in field.names]
+                at = [places[name] for name in field.names]
+                cells = [[row[p] for row in block] if columns is None else columns[p] for p in at]
                 found[field.name] = self._values(table, field, cells, codes[field.name], done)
             done += len(block)
             yield found
