@@ -172,7 +172,7 @@ def _write(copy: DatasetCopy, file: h5py.File, storage: PatientFile, progress: _
     if copy.to_classes:
         made.attrs["classes"] = copy.classes
     for start, block in copy.blocks():
-        made[start : start + len(block)] = block
+        _put(made, start, block)
         storage.check()
         progress.add(len(block))
 
@@ -192,6 +192,15 @@ def _copy_attributes(item: StoredGroup | StoredDataset, made: h5py.Group | h5py.
             made.attrs[attribute.name] = attribute.value
         else:
             made.attrs.create(attribute.name, attribute.value, dtype=attribute.dtype)
+
+
+def _put(made: h5py.Dataset, start: int, block: Array) -> None:
+    """Write rows; of lists of numbers one by one, since h5py takes several of one length for a matrix."""
+    if h5py.check_vlen_dtype(made.dtype) in (None, str, bytes):
+        made[start : start + len(block)] = block
+        return
+    for place in np.ndindex(block.shape):
+        made[(start + place[0], *place[1:])] = block[place]
 
 
 def same_values(one: Array, other: Array) -> bool:

@@ -11,6 +11,9 @@ from dlcli.errors import DataError, StorageError, UsageError
 from dlcli.experiment.prediction.patient_file import PatientFile
 from dlcli.experiment.repack import repack, same_values
 
+EQUAL = ("alike", "unwritten")
+"""Rows of lists that are of one length, which h5py would take for matrices."""
+
 RANDOM = np.random.default_rng(0)
 
 
@@ -34,6 +37,9 @@ def source(tmp_path: Path) -> Path:
         file.create_dataset("empty", (0, 3), "f4", maxshape=(None, 3))
         ragged = file.create_dataset("ragged", (2,), h5py.vlen_dtype("i4"))
         ragged[0], ragged[1] = [1, 2], [3]
+        alike = file.create_dataset("alike", (3,), h5py.vlen_dtype("f4"))
+        alike[0], alike[1], alike[2] = [1, 2], [3, 4], [5, 6]
+        file.create_dataset("unwritten", (4,), h5py.vlen_dtype("f4"))
         file["soft"], file["hard"] = h5py.SoftLink("/train/n"), file["train/n"]
     return path
 
@@ -44,7 +50,11 @@ def test_everything_is_the_same_but_the_chunks(source: Path, tmp_path: Path) -> 
     found = repack(source, tmp_path / "out.h5", chunk_mb=0.1, progress=lambda *done: told.append(done))
     assert source.read_bytes() == before
     with h5py.File(source) as old, h5py.File(tmp_path / "out.h5") as new:
-        assert list(new) == list(old) == ["val", "train", "pairs", "one", "none", "empty", "ragged", "soft", "hard"]
+        assert (
+            list(new)
+            == list(old)
+            == ["val", "train", "pairs", "one", "none", "empty", "ragged", *EQUAL, "soft", "hard"]
+        )
         paths: list[str] = []
         old.visit(paths.append)
         for path in paths:
@@ -59,6 +69,8 @@ def test_everything_is_the_same_but_the_chunks(source: Path, tmp_path: Path) -> 
             np.testing.assert_array_equal(old[path][()], new[path][()])
         assert new["train/y"].asstr()[...].tolist() == old["train/y"].asstr()[...].tolist()
         assert [row.tolist() for row in new["ragged"]] == [[1, 2], [3]]
+        assert [row.tolist() for row in new["alike"]] == [[1, 2], [3, 4], [5, 6]]
+        assert [row.tolist() for row in new["unwritten"]] == [[]] * 4
         assert new["none"].shape is None
         assert new["train/x"].attrs["names"].tolist() == old["train/x"].attrs["names"].tolist()
         assert new["train/x"].attrs["nothing"] == h5py.Empty("f4")
@@ -70,7 +82,7 @@ def test_everything_is_the_same_but_the_chunks(source: Path, tmp_path: Path) -> 
     # Noise is not compressed any more, nor is what was not.
     assert (found.codecs["train/x"], found.codecs["train/n"]) == ("none", "none")
     assert (found.largest, set(found.speeds)) == ("train/flat", {"in order", "shuffled"})
-    assert told[-1] == (2 * (4 * 2300 + 4), 2 * (4 * 2300 + 4))
+    assert told[-1] == (2 * (4 * 2300 + 11), 2 * (4 * 2300 + 11))
 
 
 def test_types_and_codecs(source: Path, tmp_path: Path) -> None:

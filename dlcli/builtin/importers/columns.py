@@ -136,7 +136,8 @@ class Survey:
             place, cell = error.place, cells[error.place].strip()
             before = self.numbers + sum(c.strip() not in self.missing for c in cells[:place])
             if self.taken == "numeric" or before:
-                why = f"is no number, but {before} values before it are" if before else "is no number"
+                told = "the value before it is" if before == 1 else f"{before} values before it are"
+                why = f"is no number, but {told}" if before else "is no number"
                 raise self._refusal(
                     place,
                     f"{cell!r} {why}; mend it, or say that it stands for a missing value (missing), or that the column "
