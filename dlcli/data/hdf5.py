@@ -53,7 +53,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         if not h5py.is_hdf5(path):
             raise DataError(
                 f"{path} is not an HDF5 file ({path.stat().st_size} bytes, no HDF5 signature); "
-                "convert it first, as docs/dataset.md describes"
+                "convert it first with dlcli data import"
             ) from cause
         raise DataError(f"{path} cannot be opened: {cause}; copy or download it again") from cause
     with file:

@@ -1,7 +1,7 @@
 """Fitting preprocessors on training rows, and what a network gets after them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -73,6 +73,29 @@ def _fit(
         state = component.finish(state or {}, output_field(field, [step.component for step in before]))
     except ValueError as cause:
         raise DataError(f"the preprocessor {component.name} cannot be fitted on {field.name}: {cause}") from cause
+    return _kept(component, state)
+
+
+def fit_chain(preprocessors: Sequence[Preprocessor], field: Field, rows: Tensor) -> tuple[FittedPreprocessor, ...]:
+    """Fit preprocessors on rows that are at hand, each on what the ones before it make.
+
+    Args:
+        preprocessors: All accept the field as it comes to them.
+        field: How a row looks.
+        rows: Training rows (N, F).
+
+    Returns:
+        What is applied, in order.
+    """
+    chain: tuple[FittedPreprocessor, ...] = ()
+    for component in preprocessors:
+        state = component.finish(component.fit(_apply(chain, rows)), field)
+        chain, field = (*chain, _kept(component, state)), component.output(field)
+    return chain
+
+
+def _kept(component: Preprocessor, state: Mapping[str, Tensor]) -> FittedPreprocessor:
+    """Return a preprocessor with its state as it is kept: floating tensors in float32."""
     kept = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return FittedPreprocessor(component, kept)
 

@@ -87,6 +87,9 @@ def test_ensembles(data, regression, plugins):
     bag = dlcli.ensemble(regression(ensemble={"strategy": "bagging", "members": 3}), plugins=plugins).run
     student = dlcli.ensemble(bag, strategy="distill", plugins=plugins).run
     single = rmse(dlcli.train(regression(), plugins=plugins).run)
+    stacked = regression(ensemble={"strategy": "stacking", "members": 3}, train={"epochs": 30})
+    stacked["data"]["preprocess"] = ["standardize"]
+    assert rmse(dlcli.ensemble(stacked, plugins=plugins).run) < 1.5 * single
     assert rmse(bag) < 1.5 * single
     assert rmse(student) < 1.5 * single
 

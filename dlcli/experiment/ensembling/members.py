@@ -12,7 +12,7 @@ from dlcli.contracts.ensemble_members import KeptStates, MemberSpecification
 from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
-from dlcli.data.preprocessing import fit_preprocessing
+from dlcli.data.preprocessing import fit_chain, fit_preprocessing
 from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.members import check_architecture, make_member, recipe_preprocess
 from dlcli.experiment.models.model import ModelDescription, describe
@@ -60,7 +60,7 @@ class MemberRoom:
                 "data.scale_target = false"
             )
             raise RecipeError([Problem("", "data.scale_target", message)])
-        preprocessing = self._preprocessing(training) if spec.own_inputs else {}
+        preprocessing = {**(self._preprocessing(training) if spec.own_inputs else {}), **self._of_fed(spec, training)}
         member = make_member(
             self._recipe, self._dataset, spec.identity, training, validation, preprocessing=preprocessing
         )
@@ -91,6 +91,22 @@ class MemberRoom:
         """Return what the model of a member must carry besides its tensors."""
         return describe(self._dataset, member)
 
+    def _of_fed(self, spec: MemberSpecification, training: Tensor) -> Preprocessing:
+        """Fit preprocessing on what the network is fed, where that is targets: in their own units they may be anything.
+
+        Of the recipe's preprocessors those that keep the columns.
+        """
+        if self._dataset.task.classifies:
+            return {}
+        found = {}
+        for name, values in spec.fed.items():
+            field = _fed_field(name, values)
+            kept = [
+                c for c in self._recipe.data.preprocess if c.accepts(field) and c.output(field).shape == field.shape
+            ]
+            found[name] = fit_chain(kept, field, values.index_select(0, training))
+        return {name: chain for name, chain in found.items() if chain}
+
     def _preprocessing(self, rows: Tensor) -> Preprocessing:
         found = self._fitted.get(id(rows))
         if found is None:
@@ -117,10 +133,12 @@ def _input_output(io: InputOutput, specification: MemberSpecification) -> InputO
         return replace(field, shape=(*field.shape[:place], len(columns), *field.shape[place + 1 :]))
 
     own = tuple(seen(field) for field in io.inputs) if specification.own_inputs else ()
-    fed = tuple(
-        Field(name, "input", "features", (values.shape[1],), "float32") for name, values in specification.fed.items()
-    )
+    fed = tuple(_fed_field(name, values) for name, values in specification.fed.items())
     return replace(io, inputs=(*own, *fed), conditions=io.conditions if specification.own_inputs else ())
+
+
+def _fed_field(name: str, values: Tensor) -> Field:
+    return Field(name, "input", "features", (values.shape[1],), "float32")
 
 
 def _changes(specification: MemberSpecification, member: Member) -> Mapping[str, Any]:
