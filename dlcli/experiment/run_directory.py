@@ -114,6 +114,8 @@ def _check_entries(found: dict[str, Any], file: Path) -> None:
         for name in names.split():
             if found.get(name) is not None and not isinstance(found[name], kind):
                 raise DataError(f"{file} is damaged: {name} is {reason(repr(found[name]))}, expected a {kind.__name__}")
+    if found.get("data") is not None and not isinstance(found["data"].get("fingerprint"), str):
+        raise DataError(f"{file} is damaged: it does not say the fingerprint of the run's data")
     for entry in found.get("members") or ():
         identity = entry.get("identity") if isinstance(entry, dict) else entry
         if not is_folder_name(identity) or not isinstance(entry, dict):

@@ -19,6 +19,10 @@ def test_rows_and_folds_that_are_not_there_are_told(folder, plugins):
     table = json.loads((run / "folds.json").read_text())
     table["folds"][1]["held_out"][0] = 5000
     (run / "folds.json").write_text(json.dumps(table))
+    with pytest.raises(DataError, match="was changed: its rows are not those of its sha256"):
+        evaluate(f"{run}@fold-1", split="fold", plugins=plugins)
+    table["sha256"] = None
+    (run / "folds.json").write_text(json.dumps(table))
     assert evaluate(f"{run}@fold-0", split="fold", plugins=plugins).rows
     with pytest.raises(DataError, match=r"fold-1 lists row 5000, but .*digits\.h5 has 1797; restore its files"):
         evaluate(f"{run}@fold-1", split="fold", plugins=plugins)
