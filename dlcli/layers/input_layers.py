@@ -44,7 +44,7 @@ class InputLayers(Architecture):
             if component not in layers:
                 kinds = ", ".join(f"{field.name} ({field.kind})" for field in fields)
                 raise UnfitInputLayersError(
-                    f"the input layer {component.name} takes none of {kinds}; remove it from model.inputs"
+                    f"the input layer {component.name} takes none of {kinds}, as preprocessing leaves them; remove it"
                 )
         seen = [field if layer is None else layer.output(field) for field, layer in zip(fields, layers, strict=True)]
         made = [

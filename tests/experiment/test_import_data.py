@@ -51,7 +51,13 @@ def test_groups_stay_whole_time_goes_last_and_none_stays_together(table, tmp_pat
     import_data(table, out, parameters={"target": "label", "group": "who"}, test=0.2)
     places = {n // 4: split for split in ("train", "val", "test") for n in numbers(out, split)}
     assert all(places[n // 4] == split for split in ("train", "val", "test") for n in numbers(out, split))
-    import_data(table, out, parameters={"target": "label", "time": "who"}, split="0.25")
+    made = import_data(table, out, parameters={"target": "label", "time": "who"}, split="0.25")
+    assert made.how == "the last rows in time"
+    lines = table.read_text().splitlines()
+    turned = table.with_name("turned.csv")
+    turned.write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
+    mixed = import_data(turned, parameters={"target": "label", "time": "who"}, dry_run=True)
+    assert "within a split not in the order of time" in mixed.how
     assert numbers(out, "val") == [*range(28, 40)]  # rows of one time are not parted
     import_data(table, out, parameters={"target": "label"}, split="none")
     with h5py.File(out) as file:

@@ -98,7 +98,9 @@ def divide(source: Path, rows: ImportedRows, fields: tuple[SourceField, ...], wa
     try:
         if time or wanted.ordered:
             when = np.arange(total) if time is None else _column(rows, time)
-            return Division(splits, _by_time(when, shares, splits), "the last rows in time")
+            sorted_ = bool((when[1:] >= when[:-1]).all())
+            mixed = "" if sorted_ else "; within a split not in the order of time, as time_ordered folds would want it"
+            return Division(splits, _by_time(when, shares, splits), f"the last rows in time{mixed}")
         if group:
             named = _column(rows, group).astype(np.int64)
             found = shuffle_split(torch.arange(total), shares, wanted.seed, groups=torch.from_numpy(named))
