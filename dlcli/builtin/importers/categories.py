@@ -6,7 +6,10 @@ import numpy as np
 
 from dlcli import TEXTS, DataError, Role, SourceField
 from dlcli.builtin.importers.columns import MISSING_CLASS, Survey
-from dlcli.builtin.importers.delimited import Delimited
+from dlcli.builtin.importers.delimited import COMMA_NUMBER, Delimited
+
+FEW_ROWS = 10
+"""Fewer different texts are few, however few rows there are."""
 
 
 def category_field(survey: Survey, name: str, rows: int, *, role: Role = "input") -> SourceField:
@@ -25,6 +28,7 @@ def category_field(survey: Survey, name: str, rows: int, *, role: Role = "input"
         DataError: A target or group has too many.
     """
     classes = survey.classes
+    _refuse_comma_numbers(survey)
     if role != "input" and classes is None:
         raise DataError(
             f"{survey.table.where}: column {survey.name!r}, the {role}, has more than {survey.most:,} different texts; "
@@ -43,6 +47,28 @@ def category_field(survey: Survey, name: str, rows: int, *, role: Role = "input"
         names=(survey.name,),
         role=role,
         missing=(survey.gaps,),
+        note=_of_its_own(survey, rows) if role == "input" else "",
+    )
+
+
+def _refuse_comma_numbers(survey: Survey) -> None:
+    """Refuse to take 1,5 for a category unless it is asked to."""
+    texts = survey.texts or set()
+    if survey.taken is None and texts and all(map(COMMA_NUMBER.fullmatch, texts)):
+        raise DataError(
+            f"{survey.table.where}: column {survey.name!r} holds numbers with a comma, such as {min(texts)}: say so, "
+            f"--set decimal=',', or that they are categories: --set categorical='[\"{survey.name}\"]'"
+        )
+
+
+def _of_its_own(survey: Survey, rows: int) -> str:
+    """Return a note about a column most of whose texts stand in one row: as a category it tells nothing."""
+    count = len(survey.texts or ())
+    if survey.taken is not None or count < FEW_ROWS or 2 * count < rows:
+        return ""
+    return (
+        f"{count} different texts in {rows} rows, which tell a network little; leave the column out with "
+        f"--set drop='[\"{survey.name}\"]', or, if it is a time, say --time {survey.name!r}"
     )
 
 

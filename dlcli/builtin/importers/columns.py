@@ -134,6 +134,8 @@ class Survey:
             self._add_numbers(parse_numbers(cells, self.missing))
         except NotANumberError as error:
             place, cell = error.place, cells[error.place].strip()
+            if _reads_as_infinity(cell):
+                raise self._refusal(place, f"{cell!r} is no finite number; mend it, or name it as missing") from None
             before = self.numbers + sum(c.strip() not in self.missing for c in cells[:place])
             if self.taken == "numeric" or before:
                 told = "the value before it is" if before == 1 else f"{before} values before it are"
@@ -208,6 +210,13 @@ class Survey:
         if all(map(_reads_as_number, found)):
             found.sort(key=float)
         return (*found, *((MISSING_CLASS,) if self.gaps else ()))
+
+
+def _reads_as_infinity(cell: str) -> bool:
+    try:
+        return math.isinf(float(cell))
+    except ValueError:
+        return False
 
 
 def _reads_as_number(cell: str) -> bool:

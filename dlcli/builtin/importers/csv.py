@@ -1,6 +1,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,7 @@ class CSV(Importer):
         missing_in: Further such cells of single columns, by the column's name.
         header: Whether the first line names the columns; None: where none of its cells is a number.
         delimiter: What is between cells; None to find out among comma, semicolon, tab and bar.
+        decimal: What stands before the decimals of a number.
         encoding: How bytes stand for characters.
         max_classes: Different texts of one column, at most, for it to hold categories.
     """
@@ -64,6 +65,7 @@ class CSV(Importer):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
         default=None, description="What is between cells; None to find out among comma, semicolon, tab and bar"
     )
+    decimal: Literal[".", ","] = Field(default=".", description="What stands before the decimals of a number")
     encoding: str = Field(default="utf-8", description="How bytes stand for characters")
     max_classes: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Different texts of one column, at most, for it to hold categories"
@@ -201,6 +203,7 @@ class CSV(Importer):
             delimiter=self.delimiter or ("\t" if tabs else None),
             header=self.header,
             encoding=self.encoding,
+            decimal=self.decimal,
         )
 
     def _places(self, table: Delimited) -> tuple[list[int], int | None, int | None, set[int]]:

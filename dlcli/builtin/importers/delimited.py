@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,15 @@ _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
+COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
+"""A number with a comma before its decimals."""
+
+
+def pointed(cell: str) -> str:
+    """Return a number that has a comma before its decimals with a point; any other text as it is."""
+    return cell.replace(",", ".") if COMMA_NUMBER.fullmatch(cell) else cell
+
+
 @dataclass(frozen=True)
 class Delimited:
     """How a file of delimited text is read.
@@ -35,6 +45,7 @@ class Delimited:
         delimiter: What is between cells.
         header: Whether its first line names the columns.
         names: Names of the columns.
+        decimal: What stands before the decimals of a number; a comma is read as a point.
         found: What was found out rather than told, in words.
     """
 
@@ -45,6 +56,7 @@ class Delimited:
     header: bool
     names: tuple[str, ...]
     found: tuple[str, ...]
+    decimal: str = "."
 
     def blocks(self, rows: int) -> Generator[list[list[str]], None, None]:
         """Read rows, header and empty lines left out.
@@ -66,6 +78,8 @@ class Delimited:
                 next(filter(None, reader), None)
             while raw := list(islice(reader, size)):
                 block = [cells for cells in raw if cells]
+                if self.decimal == ",":
+                    block = [[pointed(cell) for cell in cells] for cells in block]
                 for offset, cells in enumerate(block):
                     if len(cells) != width:
                         raise self.refusal(
@@ -138,6 +152,7 @@ def open_delimited(
     delimiter: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    decimal: str = ".",
 ) -> Delimited:
     """Find out how a file is written, as far as nobody says.
 
@@ -147,6 +162,7 @@ def open_delimited(
         delimiter: What is between cells; None to find out from the first lines.
         header: Whether its first line names the columns; None: where no cell of it is a number.
         encoding: How bytes stand for characters.
+        decimal: What stands before the decimals of a number, a point or a comma.
 
     Returns:
         How to read it.
@@ -165,7 +181,7 @@ def open_delimited(
     if not first:
         raise DataError(f"{where} is empty; expected lines of cells")
     if header is None:
-        number = next((cell for cell in first if _is_number(cell)), None)
+        number = next((cell for cell in first if _is_number(pointed(cell) if decimal == "," else cell)), None)
         header = number is None
         why = "none of its cells is a number" if header else f"it holds the number {number}"
         found.append(
@@ -183,7 +199,7 @@ def open_delimited(
             what = f"columns {' and '.join(map(str, places[:2]))} are both called {name!r}; names must differ"
             empty = f"column {places[0]} has no name; name it"
             raise DataError(f"{where}, line 1: {what if name else empty}, or say --set header=false if it is data")
-    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found))
+    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal)
 
 
 def path_opener(path: Path) -> Callable[[], IO[bytes]]:

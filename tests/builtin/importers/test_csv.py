@@ -85,7 +85,9 @@ WRONG = {
     "text": ("a,b\n1,2\n3,4\nx,5\n", {}, "line 4, column 'a': 'x' is no number, but 2 values before it are"),
     "number": ("a,b\nx,2\n3,4\n", {}, "line 3, column 'a': '3' is a number, but the values before it are texts"),
     "forced": ("a,b\nx,2\n", {"numeric": ("a",)}, "line 2, column 'a': 'x' is no number; mend it"),
-    "infinite": ("a,b\n1,2\ninf,2\n", {}, "line 3, column 'a': 'inf' is no number"),
+    "infinite": ("a,b\n1,2\ninf,2\n", {}, "line 3, column 'a': 'inf' is no finite number"),
+    "endless": ("a,b\n1,1e400\n2,3\n", {}, "line 2, column 'b': '1e400' is no finite number"),
+    "comma": ("a;b\n1,5;2\n2,5;3\n", {}, "column 'a' holds numbers with a comma, such as 1,5: say so, --set decimal"),
     "python": ("a,b\n1,2\n1_0,2\n", {}, "line 3, column 'a': '1_0' is no number"),
     "too large": ("a,b\n1,2\n1e300,2\n", {}, "line 3, column 'a': 1e\\+300 does not fit into float32"),
     "twice": ("a,b,a\n1,2,3\n", {}, "line 1: columns 1 and 3 are both called 'a'; names must differ"),
@@ -98,6 +100,18 @@ WRONG = {
     "delimiters": ("a b;c\nd,e\n", {}, "what is between cells is not plain"),
     "encoding": ("a,b\n1,2\n", {"encoding": "martian"}, "name an encoding such as utf-8"),
 }
+
+
+def test_numbers_with_a_comma_and_columns_of_texts_of_their_own(tmp_path):
+    path = written(tmp_path / "c.csv", "1,5;-2,25e1;x\n3;4,0;y,z\n")
+    fields, values = read(path, decimal=",")
+    assert values["x"].tolist() == [[1.5, -22.5], [3.0, 4.0]]
+    assert fields["column_3"].classes == ("x", "y,z")
+    fields, _ = read(written(tmp_path / "c.csv", "a;b\n1,5;2\n2,5;3\n"), categorical=("a",))
+    assert fields["a"].classes == ("1,5", "2,5")
+    days = "".join(f"2024-01-{day:02d},{day}\n" for day in range(1, 13))
+    fields, _ = read(written(tmp_path / "d.csv", "when,y\n" + days))
+    assert fields["when"].note.startswith("12 different texts in 12 rows, which tell a network little")
 
 
 @pytest.mark.parametrize("case", WRONG)
