@@ -173,7 +173,7 @@ def open_delimited(
     encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     found = []
     if delimiter is None:
-        delimiter, said = _find_delimiter(where, opener, encoding)
+        delimiter, said = _find_delimiter(where, opener, encoding, _DELIMITERS.replace(decimal, ""))
         found.append(said)
     plain = Delimited(where, opener, encoding, delimiter, False, ("",), ())
     with plain._reader() as reader:
@@ -211,15 +211,15 @@ def path_opener(path: Path) -> Callable[[], IO[bytes]]:
     return opened
 
 
-def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str) -> tuple[str, str]:
+def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, marks: str) -> tuple[str, str]:
     with _told_of_damage(where), opener() as stream:
         raw = [stream.readline(_LONGEST_LINE) for _ in range(_SAMPLE_ROWS)]
         sample = b"".join(raw).decode(encoding, errors="replace")
-    there = [mark for mark in _DELIMITERS if mark in sample]
+    there = [mark for mark in marks if mark in sample]
     if not there:
         return ",", "there is one column, without a delimiter (else: --set delimiter=' ')"
     try:
-        delimiter = csv.Sniffer().sniff(sample, delimiters=_DELIMITERS).delimiter
+        delimiter = csv.Sniffer().sniff(sample, delimiters=marks).delimiter
     except csv.Error:
         delimiter = there[0] if len(there) == 1 else ""
     if delimiter not in there:
