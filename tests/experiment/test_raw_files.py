@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import dlcli
 from dlcli.errors import DataError, UsageError
@@ -125,6 +127,26 @@ def test_sequences_without_targets(folder, plugins):
     parameters = {"target": "dataset/MovementAAL_target.csv", "pattern": "dataset/*RSS*.csv"}
     run = trained(RECIPES / "indoor/IndoorMovement.zip", plugins, **parameters)
     assert answers(run, Path("new"), plugins).shape == (5, 1)
+
+
+def test_new_images_are_in_no_folder_of_a_class(folder, plugins):
+    generator = np.random.default_rng(0)
+    for number, kind in enumerate(["cat", "dog"] * 8):
+        Path("seen", kind).mkdir(parents=True, exist_ok=True)
+        values = generator.integers(0, 255, (10, 12, 3)).astype("uint8")
+        Image.fromarray(values).save(f"seen/{kind}/{number}.png")
+    run = trained(Path("seen"), plugins)
+    expected = answers(run, "data.h5", plugins)
+    Path("new").mkdir()
+    for place, number in enumerate(range(0, 16, 2)):
+        shutil.copy(f"seen/cat/{number}.png", f"new/{place}.png")
+    np.testing.assert_allclose(answers(run, Path("new"), plugins), expected[:8], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(answers(run, Path("new/3.png"), plugins), expected[3:4], rtol=1e-5, atol=1e-6)
+    Image.new("L", (12, 10)).save("new/0.png")  # grey, as the first of them: colours are those of training
+    assert answers(run, Path("new"), plugins).shape == expected[:8].shape
+    Image.new("RGB", (9, 9)).save("new/3.png")
+    with pytest.raises(DataError, match="3.png is 9×9, but the first is 10×12"):
+        answers(run, Path("new"), plugins)
 
 
 def test_text_gets_an_embedding(folder, plugins):

@@ -2,7 +2,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Annotated, Any, ClassVar, Literal, final
+from typing import IO, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +18,6 @@ Size = Annotated[int, Field(ge=1, le=65_535)]
 Opener = Callable[[], IO[bytes]]
 
 
-@final
 class Images(Importer):
     """Reads a folder or zip of images, a folder a class, or a CSV of paths and classes; needs the extra `images`.
 
@@ -39,6 +38,17 @@ class Images(Importer):
     size: tuple[Size, Size] | None = Field(default=None, description="Height and width to resize to; None: as they are")
     mode: Literal["grey", "rgb"] | None = Field(default=None, description="Colours; None: as in the first image")
     header: bool | None = Field(default=None, description="Of a CSV: whether its first line names the columns")
+
+    labelled: ClassVar[bool] = True
+
+    def settled(self, source: Path) -> "Images":
+        """Return the importer with the colours that were found, since the first of other images may have others."""
+        mode, _ = self._form(source, self._entries(source)[0][1])
+        return self.model_copy(update={"mode": "grey" if mode == "L" else "rgb"})
+
+    def without_roles(self) -> "Images":
+        """Return the importer for new images, whose class nobody knows: any folder of images, or a single one."""
+        return NewImages.model_construct(**vars(self))
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return `x` and `y`; of images only the sizes are read.
@@ -62,12 +72,12 @@ class Images(Importer):
                         f"resize all with --set size='[{size[0]}, {size[1]}]'"
                     )
         shape = (*size, *([3] if mode == "RGB" else []))
+        x = SourceField("x", "x", shape, "uint8", len(entries), "image", role="input")
+        if not self.labelled:
+            return (x,)
         classes = tuple(sorted({label for _, _, label, _ in entries}))
         dtype = np.min_scalar_type(len(classes)).name
-        return (
-            SourceField("x", "x", shape, "uint8", len(entries), "image", role="input"),
-            SourceField("y", "y", (), dtype, len(entries), "categorical", classes, role="target"),
-        )
+        return x, SourceField("y", "y", (), dtype, len(entries), "categorical", classes, role="target")
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return images in natural order of their paths, some at a time.
@@ -114,9 +124,13 @@ class Images(Importer):
         if source.is_file() and source.suffix.lower() in (".csv", ".tsv"):
             return self._listed(source)
         found: list[tuple[str, Opener, str, str]] = []
-        for name, opener in members_of(source).items():
+        single = source.is_file() and source.suffix.lower() in self.contents
+        for name, opener in ({source.name: path_opener(source)} if single else members_of(source)).items():
             path = PurePosixPath(name)
             if path.suffix.lower() not in self.contents or path.name.startswith("."):
+                continue
+            if not self.labelled:
+                found.append((name, opener, "", ""))
                 continue
             if len(path.parts) < 2 or path.parts[-2] in _SPLITS:
                 raise DataError(
@@ -151,6 +165,12 @@ class Images(Importer):
         with _decoded(str(source), opener) as image:
             grey = image.mode in ("1", "L", "I;16") if self.mode is None else self.mode == "grey"
             return "L" if grey else "RGB", self.size or (image.height, image.width)
+
+
+class NewImages(Images):
+    """Reads images that come after those that were imported: they need be in no folder of a class."""
+
+    labelled: ClassVar[bool] = False
 
 
 @contextmanager
