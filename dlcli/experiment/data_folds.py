@@ -107,6 +107,8 @@ def data_folds(
     for name, value, least in (("--kfold", kfold, 2), ("--repeats", repeats, 1), ("--gap", gap, 0)):
         if value < least:
             raise UsageError(f"{name} is {least} at least, got {value}")
+    if output is not None and output.exists() and file.exists() and output.samefile(file):
+        raise UsageError(f"-o {output} is the file that is read; folds are JSON: name another, such as folds.json")
     dataset = read_labels(file, task=None if task is None else Task(task))
     plan = FoldPlan(kfold, chosen, repeats=repeats, gap=gap)
     folds = cross_validation(dataset, plan, seed=seed, inner=None)

@@ -121,3 +121,26 @@ def test_a_bad_file_is_told_and_leaves_nothing(dlcli, files, monkeypatch, words,
     assert "Traceback" not in told
     assert "fault of dlcli" not in told
     assert inside(files) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("folds", "whole.h5", "-o", "whole.h5"), ("show", "whole.h5", "--html", "whole.h5")],
+    ids=["folds", "show"],
+)
+def test_the_file_that_is_read_is_never_written_over(dlcli, files, monkeypatch, words):
+    monkeypatch.chdir(files)
+    before = (files / "whole.h5").read_bytes()
+    outcome = dlcli("data", *words)
+    assert outcome.code == 2
+    assert "is the file that is read" in outcome.err
+    assert (files / "whole.h5").read_bytes() == before
+
+
+def test_groups_are_not_parted_by_time(dlcli, files, monkeypatch):
+    monkeypatch.chdir(files)
+    (files / "both.csv").write_text("a,who,when,y\n" + "".join(f"{n},{n % 3},{n},{n % 2}\n" for n in range(30)))
+    outcome = dlcli(*IMPORT, "both.csv", *TO, "--target", "y", "--group", "who", "--time", "when")
+    assert outcome.code == 2
+    assert "the last rows in time part groups" in " ".join(outcome.err.split())
+    assert not (files / "new.h5").exists()

@@ -95,6 +95,11 @@ def divide(source: Path, rows: ImportedRows, fields: tuple[SourceField, ...], wa
     if wanted.stratify and (not labelled or group or time or wanted.ordered):
         why = "groups or time decide" if labelled else f"the target {target.name!r} has no classes"
         raise UsageError(f"--stratify divides by class, but {why}; leave it out")
+    if group and (time or wanted.ordered):
+        raise UsageError(
+            "the last rows in time part groups, so that a group would be on both sides of a split: divide by --group or "
+            "by --time, or take --split none and the folds of data.folds"
+        )
     try:
         if time or wanted.ordered:
             when = np.arange(total) if time is None else _column(rows, time)
