@@ -97,7 +97,7 @@ def divide(source: Path, rows: ImportedRows, fields: tuple[SourceField, ...], wa
         raise UsageError(f"--stratify divides by class, but {why}; leave it out")
     if group and (time or wanted.ordered):
         raise UsageError(
-            "the last rows in time part groups, so that a group would be on both sides of a split: divide by --group or "
+            "the last rows in time part groups, so that one would be on both sides of a split: divide by --group or "
             "by --time, or take --split none and the folds of data.folds"
         )
     try:
