@@ -16,9 +16,8 @@ from dlcli.data.mapping import FieldMapping
 from dlcli.data.memory import stored_fields, too_large
 from dlcli.data.splits import complete_splits, file_splits
 from dlcli.data.stored_rows import stored_rows
-from dlcli.data.target import TargetError, infer_task, shape_target
+from dlcli.data.target import shape_target, task_of
 from dlcli.data.values import value_findings
-from dlcli.errors import DataError
 
 
 def read_dataset(
@@ -59,10 +58,7 @@ def read_dataset(
         inspection = inspect(file, fields or {})
         refuse(path, inspection.findings)
         target = inspection.by_role("target")[0]
-        try:
-            asked = infer_task(target, inspection.fields, task)
-        except TargetError as cause:
-            raise DataError(f"{path}: {target.where}: {cause}") from cause
+        asked = task_of(path, target, inspection.fields, task)
         splits, findings = file_splits(inspection)
         on_disk = stored_fields(inspection.fields, memory)
         inside = [field for field in inspection.fields if field not in on_disk]

@@ -11,9 +11,8 @@ from dlcli.data.hdf5 import open_hdf5
 from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.splits import file_splits
-from dlcli.data.target import TargetError, infer_task, shape_target
+from dlcli.data.target import shape_target, task_of
 from dlcli.data.values import value_findings
-from dlcli.errors import DataError
 
 
 def read_labels(path: Path, *, task: Task | None = None) -> Dataset:
@@ -33,10 +32,7 @@ def read_labels(path: Path, *, task: Task | None = None) -> Dataset:
         inspection = inspect(file, {})
         refuse(path, inspection.findings)
         target = inspection.by_role("target")[0]
-        try:
-            asked = infer_task(target, inspection.fields, task)
-        except TargetError as cause:
-            raise DataError(f"{path}: {target.where}: {cause}") from cause
+        asked = task_of(path, target, inspection.fields, task)
         splits, findings = file_splits(inspection)
         refuse(path, findings)
         read = [target, *inspection.by_role("group")]

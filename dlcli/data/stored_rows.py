@@ -98,13 +98,12 @@ class StoredRows:
             found += [(start + first, start + min(first + size, part.rows)) for first in range(0, part.rows, size)]
         return found
 
-    def read(self, first: int, last: int, out: "np.ndarray[Any, Any] | None" = None) -> "np.ndarray[Any, Any]":
+    def read(self, first: int, last: int) -> "np.ndarray[Any, Any]":
         """Read rows that lie one after another.
 
         Args:
             first: The first.
             last: The one after the last.
-            out: Where to put them, (last − first, *shape of a row) of the field's type; made where None.
 
         Returns:
             The rows.
@@ -112,7 +111,7 @@ class StoredRows:
         Raises:
             DataError: The file is not there any more, or is damaged.
         """
-        made = np.empty((last - first, *self._row), self._numpy) if out is None else out
+        made = np.empty((last - first, *self._row), self._numpy)
         self.read_ranges([(first, last)], made)
         return made
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.data.stored import StoredField
+from dlcli.errors import DataError
 
 
 class TargetError(ValueError):
@@ -122,6 +124,27 @@ def _classes(target: StoredField, task: Task, width: int | None) -> tuple[str, .
     if len(classes) == 1:
         raise TargetError(f"only one class, {classes[0]!r}; a classification needs two at least")
     return classes or (("0", "1") if task is Task.BINARY else ())
+
+
+def task_of(path: Path, target: StoredField, fields: Sequence[StoredField], task: Task | None) -> Asked:
+    """Return what the target of a file asks for, as `infer_task` does; errors name the file.
+
+    Args:
+        path: The file.
+        target: Its target.
+        fields: All its fields.
+        task: What the recipe says; None to infer it.
+
+    Returns:
+        The task.
+
+    Raises:
+        DataError: The target fits no task, or not the one that is said.
+    """
+    try:
+        return infer_task(target, fields, task)
+    except TargetError as cause:
+        raise DataError(f"{path}: {target.where}: {cause}") from cause
 
 
 def shape_target(target: StoredField, rows: Tensor, asked: Asked) -> tuple[Field, Tensor]:

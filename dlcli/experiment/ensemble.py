@@ -14,9 +14,9 @@ from dlcli.experiment.ensembling.reopen import COMMENT, reopen
 from dlcli.experiment.ensembling.sources import is_recipe, recipe_of_runs
 from dlcli.experiment.ensembling.state import Prepared
 from dlcli.experiment.environment import git_state, now, versions
-from dlcli.experiment.members import make_member, recipe_preprocess, training_rows
+from dlcli.experiment.members import make_member, recipe_components, training_rows
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import origin_of, placed, read_data
+from dlcli.experiment.prepare import placed, read_data, told_data
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import settle
@@ -241,14 +241,6 @@ def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dic
     recipe = prepared.recipe
     table = write_recipe(run, recipe, plugins.registry, comment=COMMENT)
     judge = prepared.judge
-    components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, judge.loss]
-    components += [
-        *judge.metrics.values(),
-        *judge.regularizers,
-        *recipe.model.inputs,
-        *recipe_preprocess(recipe),
-        prepared.strategy,
-    ]
     run.update(
         command="ensemble",
         name=recipe.name,
@@ -260,13 +252,9 @@ def _write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dic
         monitor=judge.monitor if prepared.validation_rows is None else recipe.train.monitor,
         direction=judge.direction,
         strategy=prepared.strategy.name,
-        data={
-            "path": str(Path(recipe.data.path).resolve()),
-            "fingerprint": prepared.dataset.fingerprint,
-            **origin_of(recipe),
-        },
+        data=told_data(recipe, prepared.dataset),
         versions=versions(),
-        packages=packages(components, plugins),
+        packages=packages([*recipe_components(recipe), prepared.strategy], plugins),
         git=git_state(),
         recipe=table,
         given=[given.identity for given in prepared.given.values()],

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlcli.contracts.component import implements
+from dlcli.contracts.component import Component, implements
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
 from dlcli.contracts.folds import Fold, digest
@@ -84,6 +84,15 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
 def recipe_preprocess(recipe: Recipe) -> tuple[Preprocessor, ...]:
     """Return what is applied to the inputs, in order: what the recipe says, then what its input layers need."""
     return (*recipe.data.preprocess, *(step for layer in recipe.model.inputs for step in layer.preprocessors()))
+
+
+def recipe_components(recipe: Recipe) -> list[Component]:
+    """Return every component that a settled recipe trains with."""
+    model, train = recipe.model, recipe.train
+    found: list[Component] = [model.architecture, *model.inputs, train.optimizer, train.schedule, settled_loss(recipe)]
+    found += [*settled_metrics(recipe).values(), *(named.component for named in recipe.regularizers)]
+    found += [component for component in (model.init, train.averager) if component is not None]
+    return [*found, *recipe_preprocess(recipe)]
 
 
 def training_rows(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor | None]:

@@ -138,10 +138,16 @@ def read_data(recipe: Recipe, *, complete: bool = True) -> Dataset:
     )
 
 
-def origin_of(recipe: Recipe) -> dict[str, Any]:
-    """Return what `run.json` says of how the data was imported: `imported`, or nothing."""
-    origin = read_origin(Path(recipe.data.path))
-    return {"imported": dict(origin)} if origin else {}
+def told_data(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    """Return what `run.json` says of a run's data: its place and fingerprint, how it was imported, what is streamed."""
+    path = Path(recipe.data.path)
+    origin = read_origin(path)
+    return {
+        "path": str(path.resolve()),
+        "fingerprint": dataset.fingerprint,
+        **({"imported": dict(origin)} if origin else {}),
+        **({"streamed": list(dataset.stored)} if dataset.stored else {}),
+    }
 
 
 def field_mappings(recipe: Recipe) -> dict[str, FieldMapping]:

@@ -13,9 +13,9 @@ from dlcli.experiment.address import Address, find_address
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.execution import Execution, execute
 from dlcli.experiment.fold_file import write_folds
-from dlcli.experiment.members import how_folds_are_made, recipe_preprocess, told_folds
+from dlcli.experiment.members import how_folds_are_made, recipe_components, told_folds
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import Prepared, origin_of, placed, prepare
+from dlcli.experiment.prepare import Prepared, placed, prepare, told_data
 from dlcli.experiment.resume import reopen
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
@@ -196,10 +196,8 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
     Returns:
         The resolved recipe as a table.
     """
-    recipe, member = prepared.recipe, prepared.member
+    recipe = prepared.recipe
     table = write_recipe(run, recipe, plugins.registry)
-    components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, member.loss]
-    components += [*member.metrics.values(), *member.regularizers, *recipe.model.inputs, *recipe_preprocess(recipe)]
     identities = {}
     if len(prepared.plan.members) > 1:
         identities = {"members": [{"identity": other.identity} for other in prepared.plan.members]}
@@ -215,14 +213,9 @@ def write_start(run: RunDirectory, prepared: Prepared, plugins: Plugins) -> dict
         task=str(prepared.dataset.task),
         monitor=prepared.monitor,
         direction=prepared.direction,
-        data={
-            "path": str(Path(recipe.data.path).resolve()),
-            "fingerprint": prepared.dataset.fingerprint,
-            **origin_of(recipe),
-            **({"streamed": list(prepared.dataset.stored)} if prepared.dataset.stored else {}),
-        },
+        data=told_data(recipe, prepared.dataset),
         versions=versions(),
-        packages=packages(components, plugins),
+        packages=packages(recipe_components(recipe), plugins),
         git=git_state(),
         recipe=table,
         **identities,

@@ -117,7 +117,9 @@ def test_a_bag_draws_rows_as_often_as_they_weigh(folder, streamed, plugins):
 
 def test_a_search_runs_on_a_stream(folder, streamed, plugins):
     table = {"trials": 2, "space": {"train.optimizer.lr": {"log_uniform": [1e-3, 1e-2]}}}
-    run = dlcli.tune(streamed(tune=table, train={"epochs": 2}), plugins=plugins).run
+    summary = dlcli.tune(streamed(tune=table, train={"epochs": 2}), plugins=plugins)
+    run = summary.run
+    assert json.loads((summary.search.run / "run.json").read_text())["data"]["streamed"] == ["x"]
     assert dlcli.evaluate(run, plugins=plugins).metrics["accuracy"] > 0.3
 
 

@@ -16,15 +16,15 @@ from dlcli.experiment.members import (
     check_architecture,
     how_folds_are_made,
     make_member,
+    recipe_components,
     recipe_folds,
-    recipe_preprocess,
     told_folds,
 )
 from dlcli.experiment.models.model_file import packages
-from dlcli.experiment.prepare import origin_of, placed, read_data
+from dlcli.experiment.prepare import placed, read_data, told_data
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
-from dlcli.experiment.settle import direction, settle, settled_loss, settled_metrics
+from dlcli.experiment.settle import direction, settle, settled_metrics
 from dlcli.experiment.tuning.problem import Trials, rounds_of
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
@@ -265,14 +265,6 @@ def _latest(folder: Path) -> RunDirectory | None:
 def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
     recipe, dataset = tuning.recipe, tuning.trials.dataset
     table = write_recipe(run, recipe, plugins.registry)
-    components = [recipe.model.architecture, recipe.train.optimizer, recipe.train.schedule, settled_loss(recipe)]
-    components += [
-        *settled_metrics(recipe).values(),
-        *recipe.model.inputs,
-        *recipe_preprocess(recipe),
-        tuning.tune.method,
-    ]
-    components += [named.component for named in recipe.regularizers]
     if tuning.folds:
         write_folds(run.folds, tuning.folds, dataset, how_folds_are_made(recipe, dataset))
         run.update(folds=told_folds(recipe, dataset, tuning.folds))
@@ -287,13 +279,9 @@ def _begin(run: RunDirectory, tuning: Tuning, plugins: Plugins) -> None:
         task=str(dataset.task),
         monitor=tuning.plan.monitor,
         direction=tuning.plan.direction,
-        data={
-            "path": str(Path(recipe.data.path).resolve()),
-            "fingerprint": dataset.fingerprint,
-            **origin_of(recipe),
-        },
+        data=told_data(recipe, dataset),
         versions=versions(),
-        packages=packages(components, plugins),
+        packages=packages([*recipe_components(recipe), tuning.tune.method], plugins),
         git=git_state(),
         recipe=table,
     )
