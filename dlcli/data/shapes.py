@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from dlcli.contracts.field import Kind
 from dlcli.data.finding import Finding, error
 from dlcli.data.stored import StoredField
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LAYOUTS: Mapping[Kind, tuple[tuple[int, ...], str]] = {
     "features": ((2,), "N×F"),
@@ -17,7 +21,24 @@ LAYOUTS: Mapping[Kind, tuple[tuple[int, ...], str]] = {
 """Number of dimensions on disk of each kind, and their letters."""
 WHOLE = ("length", "group", "mask")
 """Roles whose values are whole numbers or booleans."""
-_TYPES = {"c": "complex numbers", "O": "Python objects or texts", "S": "texts", "U": "texts", "V": "compound records"}
+_TYPES = {
+    "c": "complex numbers",
+    "O": "Python objects or texts",
+    "S": "texts",
+    "U": "texts",
+    "V": "compound records",
+    "M": "dates",
+    "m": "spans of time",
+}
+
+
+def unfit_type(dtype: "np.dtype[Any]") -> str:
+    """Return why a field cannot be of a type; empty where it can."""
+    if dtype.kind in "buif" and dtype.itemsize <= 8:
+        return ""
+    what = _TYPES.get(dtype.kind, "numbers of a type that networks do not know")
+    named = "" if dtype.kind == "V" else f" ({dtype})"
+    return f"it holds {what}{named}; allowed are integers and floats of at most 64 bits"
 
 
 def readable(field: StoredField, findings: list[Finding]) -> bool:
@@ -33,14 +54,13 @@ def readable(field: StoredField, findings: list[Finding]) -> bool:
     before = len(findings)
     for dataset in field.datasets.values():
         where = str(dataset.name).strip("/")
-        if dataset.dtype.kind not in "buif":
-            what = _TYPES.get(dataset.dtype.kind, str(dataset.dtype))
+        if wrong := unfit_type(dataset.dtype):
             advice = (
                 "store labels as integers and their names in the attribute `classes`"
                 if dataset.dtype.kind in "OSU"
                 else "store real numbers, several as columns"
             )
-            findings.append(error(where, f"it holds {what} ({dataset.dtype}); allowed are integers, floats; {advice}"))
+            findings.append(error(where, f"{wrong}; {advice}"))
         if not dataset.shape:
             got = "nothing" if dataset.shape is None else "a single value"
             findings.append(error(where, f"it holds {got}; expected one row a sample, N first"))

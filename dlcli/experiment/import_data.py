@@ -13,7 +13,7 @@ from dlcli.contracts.importer import Importer, SourceField
 from dlcli.data.row_source import ImportedRows
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.importing.division import DEFAULT_VAL, Division, Wanted, divide, own_division
-from dlcli.experiment.importing.fields import READ_ROWS, as_stored, settle_fields
+from dlcli.experiment.importing.fields import READ_ROWS, as_stored, refuse_values, settle_fields
 from dlcli.experiment.importing.importer_choice import choose_importer
 from dlcli.experiment.importing.writer import dataset_writer
 from dlcli.plugins import Plugins, load_plugins
@@ -167,6 +167,8 @@ def _write(
         with dataset_writer(temporary, fields, division, together=together) as writer:
             done = 0
             for arrays in rows.arrays(rows.parts[0], names, READ_ROWS):
+                for field in fields:
+                    refuse_values(source, field, arrays[field.name], done)
                 writer.write({field.name: as_stored(field, arrays[field.name]) for field in fields})
                 done += len(arrays[names[0]])
                 tell("writing", done, total)

@@ -115,6 +115,43 @@ def test_a_class_of_one_row_and_too_many_texts(tmp_path):
         import_data(path, out, parameters={"target": "b"})
 
 
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"when": np.arange(20).astype("M8[D]")}, r"when: it holds dates \(datetime64\[D\]\); allowed are integers"),
+        ({"x": np.zeros(20, [("a", "f4"), ("b", "i4")])}, "x: it holds compound records; allowed are integers"),
+        ({"x": np.ones((20, 2)) + 1j}, "x: it holds complex numbers"),
+        ({"x": np.ones((20, 2), "longdouble")}, "x: it holds numbers of a type that networks do not know"),
+        ({"x": np.ones((20, 0))}, r"x: a row of it holds no values, its shape is \(0,\)"),
+        ({"x": np.ones((20, *[2] * 6))}, "x: a row of it has 6 dimensions, .*; an input has at most 3"),
+        ({"x": np.where(np.arange(40) == 33, np.inf, 1).reshape(20, 2)}, "x, row 16, column 1 is infinite"),
+        ({"y": np.where(np.arange(20) == 7, np.nan, 0.5)}, r"y, row 7 is missing \(NaN\)"),
+        ({"y": np.zeros(19)}, "fields differ in their number of rows"),
+    ],
+    ids=lambda value: "",
+)
+def test_what_no_network_takes_is_refused_before_it_is_a_dataset(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **{"x": np.ones((20, 2)), "y": np.linspace(0, 1, 20)} | arrays)
+    with pytest.raises(DataError, match=message):
+        import_data(tmp_path / "a.npz", tmp_path / "a.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize(
+    ("val", "message"),
+    [
+        ([3, 4, -1], "the split val names row -1, but rows are 0 to 5"),
+        ([3, 3], "the split val names row 3 twice"),
+        ([3, 2, 1], r"row 2 is in train and in val \(2 such rows\)"),
+    ],
+)
+def test_splits_of_a_source_that_are_wrong(tmp_path, val, message):
+    arrays = {"x": np.eye(6, dtype="f4"), "y": np.arange(6) % 2, "edges": np.array([[0, 1]])}
+    np.savez(tmp_path / "g.npz", **arrays, train=np.array([0, 1, 2]), val=np.array(val))
+    with pytest.raises(DataError, match=message):
+        import_data(tmp_path / "g.npz", tmp_path / "g.h5", format="graph")
+
+
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, DataError("torn")])
 def test_what_stops_it_leaves_nothing_new_and_the_old_file(table, tmp_path, monkeypatch, failure):
     out = tmp_path / "out.h5"

@@ -72,6 +72,23 @@ def test_new_rows_mean_what_those_of_training_meant(table, plugins):
         answers(run, "new.csv", plugins, settings={"delimeter": ","})
 
 
+@pytest.mark.parametrize(
+    ("target", "left_out", "taken", "refused"),
+    [(-1, [], (4, 3), (2, 5)), (1, [], (4,), (2, 3, 5)), (1, [4], (4,), (3,)), (4, [3], (4, 3, 2), (1, 5))],
+)
+def test_columns_without_names_are_known_by_their_places(folder, plugins, target, left_out, taken, refused):
+    values = np.random.default_rng(0).normal(size=(30, 5)).round(3)
+    for width in range(1, 6):
+        np.savetxt(f"{width}.csv", values[:, :width], delimiter=",")
+    run = trained(Path("4.csv"), plugins, target=target, drop=left_out)
+    wanted = answers(run, "4.csv", plugins)
+    for width in taken:
+        np.testing.assert_array_equal(answers(run, f"{width}.csv", plugins), wanted)
+    for width in refused:
+        with pytest.raises(DataError, match=f"{width}.csv has {width} columns without names, but .*4 are expected"):
+            dlcli.predict(run, f"{width}.csv", output="other.h5", plugins=plugins)
+
+
 def test_what_is_given_wins_over_how_the_training_data_was_read(table, plugins):
     run = trained("table.csv", plugins, **table)
     text = Path("table.csv").read_text().replace(";", "|")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dlcli import TEXTS, DataError, Importer, SourceField, UsageError
 from dlcli.builtin.importers.categories import category_field, coded, field_name
-from dlcli.builtin.importers.column_places import Column, place_of
+from dlcli.builtin.importers.column_places import Column, named, place_of, widths_of
 from dlcli.builtin.importers.columns import NotANumberError, Survey, parse_numbers, parse_times
 from dlcli.builtin.importers.delimited import Delimited, open_delimited, path_opener
 
@@ -38,6 +38,8 @@ class CSV(Importer):
         decimal: What stands before the decimals of a number.
         encoding: How bytes stand for characters.
         max_classes: Different texts of one column, at most, for it to hold categories.
+        widths: How many columns there may be where no header names them; empty for any number. A dataset remembers it,
+            since such columns are known by their places alone.
     """
 
     name: ClassVar[str] = "csv"
@@ -69,6 +71,9 @@ class CSV(Importer):
     encoding: str = Field(default="utf-8", description="How bytes stand for characters")
     max_classes: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Different texts of one column, at most, for it to hold categories"
+    )
+    widths: tuple[int, ...] = Field(
+        default=(), description="How many columns there may be where no header names them; none stands for any number"
     )
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
@@ -169,19 +174,12 @@ class CSV(Importer):
             The same where columns have no names.
         """
         table = self._table(source)
+        targets, group, time, dropped = self._places(table)
+        keys = ("target", "group", "time", "categorical", "numeric", "drop")
+        changed: dict[str, object] = {key: named(table, getattr(self, key)) for key in keys}
+        changed["missing_in"] = {named(table, column): cells for column, cells in self.missing_in.items()}
         if not table.header:
-            return self
-
-        def name(column: Column) -> str:
-            return table.names[place_of(table, column, "column")]
-
-        changed: dict[str, object] = {
-            key: name(column) for key in ("group", "time") if (column := getattr(self, key)) is not None
-        }
-        changed |= {key: tuple(map(name, getattr(self, key))) for key in ("categorical", "numeric", "drop")}
-        changed["missing_in"] = {name(column): cells for column, cells in self.missing_in.items()}
-        if self.target is not None:
-            changed["target"] = tuple(map(name, self.target)) if isinstance(self.target, tuple) else name(self.target)
+            changed["widths"] = widths_of(len(table.names), (*targets, group, time, *dropped))
         return self.model_copy(update=changed)
 
     def without_roles(self) -> "CSV":
@@ -204,6 +202,7 @@ class CSV(Importer):
             header=self.header,
             encoding=self.encoding,
             decimal=self.decimal,
+            widths=self.widths,
         )
 
     def _places(self, table: Delimited) -> tuple[list[int], int | None, int | None, set[int]]:

@@ -5,7 +5,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -153,6 +153,7 @@ def open_delimited(
     header: bool | None = None,
     encoding: str = "utf-8",
     decimal: str = ".",
+    widths: Collection[int] = (),
 ) -> Delimited:
     """Find out how a file is written, as far as nobody says.
 
@@ -163,12 +164,14 @@ def open_delimited(
         header: Whether its first line names the columns; None: where no cell of it is a number.
         encoding: How bytes stand for characters.
         decimal: What stands before the decimals of a number, a point or a comma.
+        widths: How many columns there may be where no header names them; empty for any number.
 
     Returns:
         How to read it.
 
     Raises:
-        DataError: It is empty or damaged, the delimiter is not plain, or two columns have one name.
+        DataError: It is empty or damaged, the delimiter is not plain, two columns have one name, or there are more or
+            fewer columns without names than there may be.
     """
     encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     found = []
@@ -187,6 +190,11 @@ def open_delimited(
         found.append(
             f"the first line {'names the columns' if header else 'is data'}, since {why} (else: --set "
             f"header={'false' if header else 'true'})"
+        )
+    if widths and not header and len(first) not in widths:
+        raise DataError(
+            f"{where} has {len(first)} columns without names, but {' or '.join(map(str, widths))} are expected "
+            "(widths); columns without names are known by their places: give the same ones in the same order"
         )
     names = (
         tuple(cell.lstrip("#").strip() for cell in first)

@@ -3,9 +3,11 @@ from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from pydantic import Field
 
 from dlcli import DataError, Importer, SourceField
+from dlcli.builtin.importers.array_archive import as_texts, type_name
 
 _BLOCK_BYTES = 8 * 2**20
 
@@ -38,7 +40,7 @@ class NPY(Importer):
             DataError: A file is missing, damaged or of Python objects.
         """
         return tuple(
-            SourceField(name, path.name, array.shape[1:], array.dtype.newbyteorder("=").name, len(array))
+            SourceField(name, path.name, array.shape[1:], type_name(array.dtype), len(array))
             for name, path, array in self._arrays(source)
         )
 
@@ -60,20 +62,27 @@ class NPY(Importer):
         chosen = {field.name: arrays[field.name] for field in fields}
         size = min(rows, *(max(1, _BLOCK_BYTES // max(1, a[:1].nbytes)) for a in chosen.values()))
         for start in range(0, min(map(len, chosen.values())), size):
-            yield {field.name: chosen[field.name][start : start + size].astype(field.dtype) for field in fields}
+            yield {
+                name: as_texts(values[start : start + size], str(source))
+                if values.dtype.kind in "SU"
+                else values[start : start + size].astype(values.dtype.newbyteorder("="))
+                for name, values in chosen.items()
+            }
 
     def _arrays(self, source: Path) -> list[tuple[str, Path, np.ndarray]]:
         files = {"x": source} if self.target is None else {"x": source, "y": source.parent / self.target}
-        found = []
+        found: list[tuple[str, Path, np.ndarray]] = []
         for name, path in files.items():
             if not path.is_file():
                 raise DataError(f"there is no file {path}; check the path")
             try:
-                # Mapped into memory, which also compares the size that it claims with the file's.
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (ValueError, EOFError, OSError) as cause:
-                raise DataError(f"{path} cannot be read as an array: {cause}; write it anew with numpy.save") from None
-            if not isinstance(array, np.ndarray) or not array.ndim or array.dtype.kind not in "buif":
-                raise DataError(f"{path} is no array of numbers with its rows first; write it anew with numpy.save")
+                # Mapped into memory, which also compares the size that it claims with the file's, and never unpickles.
+                array = open_memmap(path, mode="r")
+            except (ValueError, EOFError, OSError, SyntaxError) as cause:
+                raise DataError(
+                    f"{path} is no array of numbers or texts that numpy.save wrote ({cause}); write it anew"
+                ) from None
+            if not array.ndim:
+                raise DataError(f"{path} holds a single value; there must be one row a sample, rows first")
             found.append((name, path, array))
         return found

@@ -1,53 +1,76 @@
-import io
-import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
-from numpy.lib import format as npy
 from pydantic import Field
 
-from dlcli import TEXTS, DataError, Importer, Role, SourceField, UsageError
+from dlcli import DataError, Importer, Role, SourceField, UsageError
+from dlcli.builtin.importers.array_archive import ArrayHeader, read_headers, read_rows
+from dlcli.builtin.importers.categories import field_name
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
-"""How zipfile tells damage; a member that is encrypted or of a compression that it lacks is told likewise."""
-_BLOCK_BYTES = 32 * 2**20
-"""Read at once from one array at most; texts may be long."""
-_TURNED_BYTES = 256 * 2**20
-"""Arrays in Fortran's order are turned up to that size."""
-_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""What arrays of a split are called, as in `x_train` or `train_images`."""
+_RESERVED = ("train", "val", "test", "splits", "streams", "graph")
+"""Names in a dataset that a field cannot have."""
 
 
 @dataclass(frozen=True)
-class _Header:
-    """What an array of the archive says of itself."""
+class _Field:
+    """Arrays that are one field: one, or one of each split, whose rows follow one another.
 
-    shape: tuple[int, ...]
-    dtype: "np.dtype[Any]"
-    fortran: bool
-    size: int  # bytes of the header
+    Args:
+        name: The field's name.
+        called: What users call it: the arrays' name, without that of the split.
+        arrays: What its arrays say of themselves, by their names.
+    """
+
+    name: str
+    called: str
+    arrays: Mapping[str, ArrayHeader]
 
     @property
-    def row_bytes(self) -> int:
-        return math.prod(self.shape[1:]) * self.dtype.itemsize
+    def rows(self) -> tuple[int, ...]:
+        return tuple(header.shape[0] for header in self.arrays.values())
+
+    def as_source(self, role: Role | None) -> SourceField:
+        first = next(iter(self.arrays.values()))
+        where = ", ".join(self.arrays)
+        return SourceField(self.name, where, first.shape[1:], first.holds, sum(self.rows), role=role)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What is in an archive.
+
+    Args:
+        fields: Arrays of rows.
+        alone: Names of arrays that hold a single value.
+        splits: The splits that arrays are called after; empty where they are not.
+    """
+
+    fields: tuple[_Field, ...]
+    alone: tuple[str, ...]
+    splits: tuple[str, ...]
 
 
 @final
 class NPZ(Importer):
     """Reads NumPy's `.npz` archives, as `numpy.savez` and `numpy.savez_compressed` write them.
 
-    Every array of one dimension or more is a field, with its rows first; it says nothing of classes and columns. Rows
-    are read one block after another, of compressed archives too. Arrays of Python objects are refused, because reading
-    them would run code that is in the file; arrays in Fortran's order are turned in memory, up to 256 MiB.
+    Every array of one dimension or more is a field, with its rows first; it says nothing of classes and columns. Where
+    all arrays are called after splits, such as `x_train`, `y_train`, `x_test` and `y_test`, or `train_images` and
+    `test_images`, these become `x`, `y` and `images`, and the splits are kept. Rows are read one block after another,
+    of compressed archives too. Arrays of Python objects are refused, because reading them would run code that is in the
+    file; arrays in Fortran's order are turned in memory, up to 256 MiB.
 
     Args:
         target: Array to predict; None for `y`, where there is one.
         group: Array that tells which rows belong together.
+        drop: Arrays to leave out.
     """
 
     name: ClassVar[str] = "npz"
@@ -55,6 +78,7 @@ class NPZ(Importer):
 
     target: str | None = Field(default=None, description="Array to predict; None for `y`, where there is one")
     group: str | None = Field(default=None, description="Array that tells which rows belong together")
+    drop: tuple[str, ...] = Field(default=(), description="Arrays to leave out")
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return the arrays of an archive.
@@ -66,22 +90,17 @@ class NPZ(Importer):
             The fields, in the order of the file.
 
         Raises:
-            DataError: It is missing, damaged or no archive of arrays.
+            DataError: It is missing, damaged or no archive of arrays, or the arrays of a field differ.
             UsageError: There is no such array as a parameter names.
         """
-        with _opened(source) as archive:
-            found = []
-            for member in _members(archive, source):
-                with archive.open(member) as stream:
-                    header = _header(stream, archive.getinfo(member).file_size, f"{source}: {member}")
-                if header.shape:
-                    found.append(_field(member, header))
+        there = self._contents(source)
         roles: dict[str | None, Role] = {self.target: "target", self.group: "group"}
-        there = [field.name for field in found]
-        for name in roles:
-            if name is not None and name not in there:
-                raise UsageError(f"{source} has no array {name!r}; there are {', '.join(there)}")
-        return tuple(replace(field, role=roles.get(field.name)) for field in found)
+        called = [field.called for field in there.fields]
+        for name in (self.target or ("y" if "y" in there.alone else None), self.group):
+            if name is not None and name not in called:
+                what = f"{name!r} holds a single value" if name in there.alone else f"there is no array {name!r}"
+                raise UsageError(f"{source}: {what}; arrays of one value a row are {', '.join(called) or 'none'}")
+        return tuple(field.as_source(roles.get(field.called)) for field in there.fields)
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return rows in order, some at a time.
@@ -97,117 +116,86 @@ class NPZ(Importer):
         Raises:
             DataError: It is damaged, or an array is of objects or in Fortran's order.
         """
-        with _opened(source) as archive, ExitStack() as streams:
-            opened = {}
-            for wanted in fields:
-                name, member = wanted.name, wanted.where
-                where = f"{source}: {member}"
-                stream = streams.enter_context(archive.open(member))
-                header = _header(stream, archive.getinfo(member).file_size, where)
-                _refuse(header, where)
-                rows_of = _turned(stream, header, where) if _in_columns(header) else stream
-                opened[name] = rows_of, header, where
-            headers = [header for _, header, _ in opened.values()]
-            total = min((header.shape[0] for header in headers), default=0)
-            rows = min([rows, *(max(1, _BLOCK_BYTES // max(1, header.row_bytes)) for header in headers)])
-            for start in range(0, total, rows):
-                count = min(rows, total - start)
-                yield {name: _block(*entry, count) for name, entry in opened.items()}
-            for stream, _, _ in opened.values():
-                stream.read(1)  # past the end: only there zipfile compares the checksum
+        there = {field.name: field.arrays for field in self._contents(source).fields}
+        # The arrays of one split after those of another.
+        for arrays in zip(*(there[field.name] for field in fields), strict=True):
+            yield from read_rows(source, dict(zip((field.name for field in fields), arrays, strict=True)), rows)
+
+    def splits(self, source: Path) -> Mapping[str, np.ndarray]:
+        """Return the splits that arrays are called after.
+
+        Args:
+            source: The file.
+
+        Returns:
+            Row numbers of each; empty where arrays are not called after splits.
+        """
+        there = self._contents(source)
+        counts = there.fields[0].rows if there.splits else ()
+        starts = (0, *accumulate(counts))
+        return {
+            name: np.arange(start, start + count)
+            for name, start, count in zip(there.splits, starts, counts, strict=False)
+        }
+
+    def notes(self, source: Path) -> tuple[str, ...]:
+        """Return which arrays hold a single value, and are left out.
+
+        Args:
+            source: The file.
+
+        Returns:
+            One sentence, where there are any.
+        """
+        alone = self._contents(source).alone
+        return (f"left out, since they hold a single value: {', '.join(alone)}",) if alone else ()
+
+    def without_roles(self) -> Importer:
+        """Return the importer for new rows, which may lack what was left out."""
+        return super().without_roles().model_copy(update={"drop": ()})
+
+    def _contents(self, source: Path) -> _Contents:
+        headers = read_headers(source)
+        rows = {name: header for name, header in headers.items() if header.shape}
+        by_split = _by_split([name for name in rows if name not in self.drop])
+        called = by_split or {name: {"": name} for name in rows}
+        for name in self.drop:
+            if name not in headers and name not in called:
+                raise UsageError(f"drop: {source} has no array {name!r}; there are {', '.join(headers)}")
+        taken, fields = set(_RESERVED), []
+        for name, arrays in called.items():
+            if name not in self.drop:
+                field = _Field(field_name(name, taken), name, {array: rows[array] for array in arrays.values()})
+                taken.add(field.name)
+                fields.append(field)
+        splits = next((tuple(arrays) for arrays in by_split.values()), ())
+        _refuse_unlike(source, fields, splits)
+        return _Contents(tuple(fields), tuple(name for name in headers if name not in rows), splits)
 
 
-@contextmanager
-def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an archive, and tell damage that is met while it is open as a `DataError`."""
-    if not source.is_file():
-        raise DataError(f"there is no file {source}; check the path")
-    try:
-        with zipfile.ZipFile(source) as archive:
-            yield archive
-    except _DAMAGE as cause:
-        raise DataError(
-            f"{source} cannot be read as an NPZ archive: {str(cause) or type(cause).__name__}; it is cut, damaged, "
-            "encrypted or of another format: copy it again, or write it anew with numpy.savez"
-        ) from cause
+def _by_split(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return which array of a field is of which split; empty unless all arrays are called so, each field in all."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        for pattern in (r"(?P<split>[a-z]+)_(?P<field>.+)", r"(?P<field>.+)_(?P<split>[a-z]+)"):
+            called = re.fullmatch(pattern, name)
+            if called and (split := _SPLITS.get(called["split"])):
+                found.setdefault(called["field"], {})[split] = name
+                break
+        else:
+            return {}
+    first = next(iter(found.values()), {})
+    alike = all(set(members) == set(first) for members in found.values())
+    return {field: {split: members[split] for split in first} for field, members in found.items()} if alike else {}
 
 
-def _members(archive: zipfile.ZipFile, source: Path) -> list[str]:
-    """Return the names of the arrays' files; each once."""
-    names = [info.filename for info in archive.infolist()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f"{source} holds {twice[0]} more than once; write it anew with numpy.savez")
-    found = [name for name in names if name.endswith(".npy")]
-    if not found:
-        raise DataError(f"{source} holds no arrays ({len(names)} files, none is .npy); write it with numpy.savez")
-    return found
-
-
-def _header(stream: IO[bytes], size: int, where: str) -> _Header:
-    """Read what an array says of itself, and compare it with its size before memory is taken for any row."""
-    try:
-        version = npy.read_magic(stream)
-        if version not in _READERS:
-            raise DataError(f"{where} is of the format {version[0]}.{version[1]}; 1.0 and 2.0 can be read")
-        shape, fortran, dtype = _READERS[version](stream)
-    except ValueError as cause:  # numpy's own word for a header that is cut or hostile
-        raise DataError(f"{where} is damaged: {cause}; copy the file again") from None
-    header = _Header(tuple(map(int, shape)), dtype, bool(fortran), stream.tell())
-    if any(length < 0 for length in header.shape):
-        raise DataError(f"{where} is damaged: its shape is {header.shape}; copy the file again")
-    expected = math.prod(header.shape) * dtype.itemsize
-    if not dtype.hasobject and expected != size - header.size:
-        raise DataError(
-            f"{where} is damaged: its shape {header.shape} of {dtype} takes {expected} bytes, but {size - header.size} "
-            "are there; copy the file again"
-        )
-    return header
-
-
-def _field(member: str, header: _Header) -> SourceField:
-    dtype = TEXTS if header.dtype.kind in "SU" else header.dtype.newbyteorder("=").name
-    return SourceField(
-        name=member.removesuffix(".npy"), where=member, shape=header.shape[1:], dtype=dtype, rows=header.shape[0]
-    )
-
-
-def _refuse(header: _Header, where: str) -> None:
-    if header.dtype.hasobject:
-        raise DataError(
-            f"{where} holds Python objects, which cannot be read without running code that is in the file; store "
-            "numbers, or texts as an array of type str: values.astype(str)"
-        )
-    if _in_columns(header) and header.shape[0] * header.row_bytes > _TURNED_BYTES:
-        raise DataError(
-            f"{where} is in Fortran's order, so its rows do not lie together, and too large to be turned in memory; "
-            "write it anew with numpy.ascontiguousarray(values)"
-        )
-
-
-def _in_columns(header: _Header) -> bool:
-    return header.fortran and len(header.shape) > 1
-
-
-def _turned(stream: IO[bytes], header: _Header, where: str) -> IO[bytes]:
-    """Return an array in Fortran's order row by row, as a stream."""
-    wanted = header.shape[0] * header.row_bytes
-    values = stream.read(wanted)
-    if len(values) < wanted:
-        raise DataError(f"{where} is cut: {len(values)} of {wanted} bytes are there; copy the file again")
-    return io.BytesIO(np.frombuffer(values, header.dtype).reshape(header.shape[::-1]).T.tobytes())
-
-
-def _block(stream: IO[bytes], header: _Header, where: str, rows: int) -> np.ndarray:
-    """Read some rows; `read` takes no more memory than there are bytes."""
-    wanted = rows * header.row_bytes
-    values = stream.read(wanted)
-    if len(values) < wanted:
-        raise DataError(f"{where} is cut: {len(values)} of {wanted} bytes of a block are there; copy the file again")
-    # A copy, because what lies in `bytes` may not be written to, which torch wants to be allowed.
-    block = np.frombuffer(bytearray(values), dtype=header.dtype).reshape(rows, *header.shape[1:])
-    if header.dtype.kind != "S":
-        return block
-    try:
-        return np.char.decode(block, "utf-8")
-    except UnicodeDecodeError as cause:
-        raise DataError(f"{where} holds texts that are not UTF-8 ({cause}); store them as type str") from None
+def _refuse_unlike(source: Path, fields: Sequence[_Field], splits: Sequence[str]) -> None:
+    """Refuse arrays of one field that hold different rows, and fields of one split that differ in their number."""
+    for field in fields:
+        told = {name: f"{header.holds} {header.shape[1:]}" for name, header in field.arrays.items()}
+        if len(set(told.values())) > 1:
+            what = ", ".join(f"{name} {row}" for name, row in told.items())
+            raise DataError(f"{source}: the rows of a field are alike in all splits, but there are {what}")
+    if splits and len({field.rows for field in fields}) > 1:
+        counts = ", ".join(f"{name} {header.shape[0]}" for field in fields for name, header in field.arrays.items())
+        raise DataError(f"{source}: the arrays of a split differ in their number of rows: {counts}")

@@ -132,16 +132,24 @@ def own_division(source: Path, own: Mapping[str, np.ndarray], total: int) -> Div
         Where each row goes.
 
     Raises:
-        DataError: Row numbers are out of range, or a row is in two splits.
+        DataError: Row numbers are out of range, or a row comes twice, in one split or two.
     """
     membership = np.full(total, -1, np.int8)
     names = tuple(name for name in SPLITS if name in own)
     for place, name in enumerate(names):
         numbers = own[name]
-        if len(numbers) and (numbers.min() < 0 or numbers.max() >= total):
-            raise DataError(f"{source}: the split {name} names row {numbers.max()}, but rows are 0 to {total - 1}")
-        if len(np.unique(numbers)) < len(numbers) or (membership[numbers] >= 0).any():
-            raise DataError(f"{source}: a row of the split {name} is there twice; a row belongs to one split")
+        outside = numbers[(numbers < 0) | (numbers >= total)]
+        if len(outside):
+            raise DataError(f"{source}: the split {name} names row {outside[0]}, but rows are 0 to {total - 1}")
+        values, counts = np.unique(numbers, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(f"{source}: the split {name} names row {values[counts > 1][0]} twice; name each row once")
+        if len(both := numbers[membership[numbers] >= 0]):
+            other = names[membership[both[0]]]
+            raise DataError(
+                f"{source}: row {both[0]} is in {other} and in {name} ({len(both)} such rows); a row belongs to one "
+                "split, or scores are of rows that were trained on"
+            )
         membership[numbers] = place
     return Division(names, membership, "as the source says")
 

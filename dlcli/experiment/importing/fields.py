@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlcli.contracts.field import ROLES, Role
 from dlcli.contracts.importer import TEXTS, Importer, SourceField
+from dlcli.data.finding import error, refuse
 from dlcli.data.row_source import ImportedRows
+from dlcli.data.shapes import LAYOUTS, unfit_type
+from dlcli.data.values import place_of
 from dlcli.errors import DataError, UsageError
 
 READ_ROWS = 2**16
@@ -43,6 +47,7 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
             f"which field of {source} is to be predicted? Say so with --target (importer {importer.name}); there are: "
             f"{_listed(fields)}"
         )
+    _refuse_unfit(source, fields)
     counts = {field.rows for field in fields}
     if len(counts) > 1:
         told = ", ".join(f"{field.where} {field.rows}" for field in fields)
@@ -57,6 +62,33 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
     if not fields[0].rows:
         raise DataError(f"{source} has no rows; there is nothing to import")
     return tuple(fields)
+
+
+def _refuse_unfit(source: Path, fields: Sequence[SourceField]) -> None:
+    """Refuse fields that no network takes, before anything is written."""
+    most = max(count for dimensions, _ in LAYOUTS.values() for count in dimensions)
+    found = []
+    for field in fields:
+        if 0 in field.shape:
+            found.append(error(field.where, f"a row of it holds no values, its shape is {field.shape}; leave it out"))
+        elif field.role == "input" and len(field.shape) + 1 > most:
+            found.append(
+                error(
+                    field.where,
+                    f"a row of it has {len(field.shape)} dimensions, {field.shape}; an input has at most {most - 1}, "
+                    "an image's height, width and channels: reshape it, or leave it out",
+                )
+            )
+        elif field.dtype not in (TEXTS, "object") and (wrong := unfit_type(_type(field))):
+            found.append(error(field.where, f"{wrong}: store numbers or texts, or leave it out"))
+    refuse(source, found)
+
+
+def _type(field: SourceField) -> "np.dtype[Any]":
+    try:
+        return np.dtype(field.dtype)
+    except TypeError:  # a compound of fields has no name of its own
+        return np.dtype("V")
 
 
 def _is_whole(field: SourceField) -> bool:
@@ -95,6 +127,30 @@ def _with_classes(field: SourceField, values: set[str] | set[int]) -> SourceFiel
         classes=tuple(map(str, range(high + 1))),
         note=f'whole numbers, {low} to {high}, taken as classes (else: data.task = "regression" in the recipe)',
     )
+
+
+def refuse_values(source: Path, field: SourceField, values: np.ndarray, start: int) -> None:
+    """Refuse infinite values, and missing targets.
+
+    Args:
+        source: Where they are from, for the error.
+        field: A settled field.
+        values: Some of its rows (R, *shape).
+        start: Number of rows before these.
+
+    Raises:
+        DataError: There is one; names its place.
+    """
+    if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
+        return
+    wrong = np.isinf(values) if field.role in ("input", "condition") else ~np.isfinite(values)
+    if wrong.any():
+        first = np.argwhere(wrong)[0]
+        place = place_of(field.kind, field.names, [start + int(first[0]), *map(int, first[1:])])
+        what = "infinite" if np.isinf(values[tuple(first)]) else "missing (NaN)"
+        raise DataError(
+            f"{source}: {field.where}, {place} is {what}; training would turn NaN: correct it, or remove the row"
+        )
 
 
 def as_stored(field: SourceField, values: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from dlcli import DataError
-from dlcli.builtin.importers import npz
+from dlcli import DataError, UsageError
+from dlcli.builtin.importers import array_archive
 from dlcli.builtin.importers.npz import NPZ
 
 
@@ -121,7 +121,7 @@ def test_arrays_in_fortrans_order_are_turned(tmp_path, monkeypatch, save):
     save(tmp_path / "a.npz", x=np.asfortranarray(values), y=np.arange(50))
     found = np.concatenate([chunk["x"] for chunk in chunks_of(tmp_path / "a.npz", ["x", "y"], 7)])
     np.testing.assert_array_equal(found, values)
-    monkeypatch.setattr(npz, "_TURNED_BYTES", 100)
+    monkeypatch.setattr(array_archive, "_TURNED_BYTES", 100)
     with pytest.raises(DataError, match=r"Fortran's order.*too large to be turned.*ascontiguousarray"):
         list(chunks_of(tmp_path / "a.npz", ["x"], 7))
 
@@ -145,3 +145,47 @@ def test_damage_and_cuts_are_told(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"there is no file .*none\.npz"):
         NPZ().fields(tmp_path / "none.npz")
+
+
+def test_arrays_called_after_splits_become_fields_and_splits(tmp_path):
+    x, y = np.arange(36, dtype="f4").reshape(12, 3), np.arange(12) % 2
+    np.savez(tmp_path / "a.npz", x_train=x[:7], y_train=y[:7], x_test=x[7:], y_test=y[7:], year=np.array(2026))
+    importer = NPZ()
+    fields = importer.fields(tmp_path / "a.npz")
+    assert [(field.name, field.where, field.rows) for field in fields] == [
+        ("x", "x_train, x_test", 12),
+        ("y", "y_train, y_test", 12),
+    ]
+    chunks = list(importer.chunks(tmp_path / "a.npz", fields, 4))
+    np.testing.assert_array_equal(np.concatenate([chunk["x"] for chunk in chunks]), x)
+    np.testing.assert_array_equal(np.concatenate([chunk["y"] for chunk in chunks]), y)
+    splits = {name: rows.tolist() for name, rows in importer.splits(tmp_path / "a.npz").items()}
+    assert splits == {"train": [*range(7)], "test": [*range(7, 12)]}
+    assert importer.notes(tmp_path / "a.npz") == ("left out, since they hold a single value: year",)
+
+    np.savez(tmp_path / "b.npz", train_images=x, val_images=x[:, :2])
+    with pytest.raises(DataError, match=r"train_images float32 \(3,\), val_images float32 \(2,\)"):
+        importer.fields(tmp_path / "b.npz")
+    np.savez(tmp_path / "b.npz", train_images=x, train_labels=y[1:], test_images=x, test_labels=y)
+    with pytest.raises(DataError, match="train_images 12, .*train_labels 11"):
+        importer.fields(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", x=x, x_test=x)  # not all are called after splits, so none is
+    assert [field.name for field in importer.fields(tmp_path / "c.npz")] == ["x", "x_test"]
+    assert importer.splits(tmp_path / "c.npz") == {}
+
+
+def test_names_that_a_dataset_cannot_have_and_arrays_to_leave_out(tmp_path):
+    values = np.arange(4.0)
+    names = {"a/b": values, "..": values, "train": values, "odd": values, "y": np.array(1.0)}
+    np.savez(tmp_path / "a.npz", **names)
+    importer = NPZ(target="a/b", drop=("odd",))
+    fields = importer.fields(tmp_path / "a.npz")
+    assert [(field.name, field.role) for field in fields] == [("a_b", "target"), (".._", None), ("train_", None)]
+    np.testing.assert_array_equal(next(importer.chunks(tmp_path / "a.npz", fields, 9))["a_b"], values)
+    for wrong, message in (
+        ({"target": "b"}, "there is no array 'b'; arrays of one value a row are a/b"),
+        ({}, "'y' holds a single value"),
+        ({"drop": ("b",)}, "has no array 'b'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            NPZ(**wrong).fields(tmp_path / "a.npz")

@@ -53,8 +53,16 @@ def test_npy(tmp_path):
     np.save(tmp_path / "y.npy", np.arange(8))
     np.testing.assert_array_equal(read(NPY(target="y.npy"), tmp_path / "x.npy")[1]["x"], values)
     np.save(tmp_path / "o.npy", np.array([print]), allow_pickle=True)
-    with pytest.raises(DataError, match=r"o\.npy cannot be read as an array: .*Python objects"):
+    with pytest.raises(DataError, match=r"o\.npy is no array of numbers or texts .*Python objects"):
         NPY().fields(tmp_path / "o.npy")
+    (tmp_path / "o.npy").write_text("hello, here is no array")
+    with pytest.raises(DataError, match=r"o\.npy is no array of numbers or texts .*magic string") as told:
+        NPY().fields(tmp_path / "o.npy")
+    assert "pickle" not in str(told.value)
+    words = np.array(["ä", "b"] * 4)
+    for texts in (words, np.char.encode(words, "utf-8")):
+        np.save(tmp_path / "y.npy", texts)
+        np.testing.assert_array_equal(read(NPY(target="y.npy"), tmp_path / "x.npy")[1]["y"], words)
 
 
 def walks(folder):
@@ -143,9 +151,35 @@ def test_a_graph_with_its_splits(tmp_path):
     splits = {name: rows.tolist() for name, rows in Graph().splits(tmp_path / "g.npz").items()}
     assert splits == {"train": [0, 2], "test": [3, 1]}
     np.testing.assert_array_equal(Graph().shared(tmp_path / "g.npz")["graph/edges"], arrays["edges"].T)
-    np.savez(tmp_path / "g.npz", **arrays | {"edges": np.array([[0, 4]])})
-    with pytest.raises(DataError, match="edges names node 4, but nodes are 0 to 3"):
-        Graph().shared(tmp_path / "g.npz")
+    mask = np.array([True, False, True, False])
+    theirs = {"edge_index": arrays["edges"].T, "train_mask": mask, "val_mask": ~mask, "weight": np.ones(3)}
+    np.savez(tmp_path / "g.npz", x=arrays["x"], y=arrays["y"], **theirs)
+    splits = {name: rows.tolist() for name, rows in Graph().splits(tmp_path / "g.npz").items()}
+    assert splits == {"train": [0, 2], "val": [1, 3]}
+    np.testing.assert_array_equal(Graph().shared(tmp_path / "g.npz")["graph/edges"], arrays["edges"].T)
+    assert Graph().notes(tmp_path / "g.npz") == ("left out: weight",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"edges": np.array([[0, 1], [0, 4], [5, 0]])}, "edge 1 of edges is 0 to 4, but nodes are 0 to 3"),
+        ({"edges": np.array([[0, 1], [2, -1], [1, 1]])}, "edge 1 of edges is 2 to -1, but nodes are 0 to 3"),
+        ({"edges": np.ones((3, 3), int)}, r"integers E×2 or 2×E; it holds int64 of shape \(3, 3\)"),
+        ({"edge_index": np.array([[0, 1]])}, "has both edges and edge_index; .*--set edges=NAME"),
+        ({"train": np.array([True, False])}, "says true or false for 2 nodes, but there are 4"),
+        ({"train": np.array([1, 0, 1, 0])}, r"0 and 1 for every node, as integers; .*astype\(bool\)"),
+        ({"train": np.array([0.5])}, "must hold node numbers, or true and false for every node; it holds float64"),
+        ({"train": np.array([0]), "train_mask": np.ones(4, bool)}, "has both train and train_mask"),
+        ({"y": np.array(1)}, "y holds a single value"),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_graph_that_is_wrong(tmp_path, wrong, message):
+    arrays = {"x": np.eye(4, dtype="f4"), "y": np.array([0, 1, 0, 1]), "edges": np.array([[0, 1], [2, 3], [1, 2]])}
+    np.savez(tmp_path / "g.npz", **arrays | wrong)
+    with pytest.raises(DataError, match=message):
+        Graph().fields(tmp_path / "g.npz"), Graph().shared(tmp_path / "g.npz"), Graph().splits(tmp_path / "g.npz")
 
 
 def test_text_as_windows(tmp_path):
