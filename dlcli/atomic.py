@@ -33,6 +33,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise StorageError(f"cannot write {path}: there is no folder {path.parent}; make it first") from error
         cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise StorageError(
             f"cannot write {path}: {cause}; free some space, or make the folder writable, or work in another folder"

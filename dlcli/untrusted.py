@@ -86,17 +86,31 @@ def read_json(path: Path) -> Any:
             parse_int=whole,
         )
         if b"\\u" in content:
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8: byte {error.start} is 0x{content[error.start]:02x}") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a surrogate pair, which is no text") from None
+    except json.JSONDecodeError as error:
+        if not content.strip():
+            raise ValueError("it is empty") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"it is no JSON from {place} on ({error.msg[0].lower()}{error.msg[1:]})") from None
     return found
 
 
 def reason(error: BaseException | str) -> str:
     """Return what an error says as one short line of printable characters, since it may repeat what a file holds."""
     text = " ".join(str(error).split())
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:LONGEST_REASON])
+    shown = printable(text[:LONGEST_REASON])
     return shown if len(text) <= LONGEST_REASON else f"{shown}…"
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which what is no printable character is escaped, such as `\n`, `\t` or `\x1b`."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def is_folder_name(name: object) -> bool:

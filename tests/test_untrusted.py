@@ -17,9 +17,11 @@ from dlcli.untrusted import check_inside, is_folder_name, read_json, reason, reg
         ('{"a": 18446744073709551616}', "the number 18446744073709551616 is too large"),
         ('{"a": ' + "9" * 5000 + "}", "Exceeds the limit"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"a": "\\ud800"}', "surrogates not allowed"),
-        ('{"a": 1', "Expecting"),
-        (b'{"a": "\xff"}', "can't decode byte 0xff"),
+        ('{"a": "\\ud800"}', "half a surrogate pair"),
+        ('{"a": 1', r"no JSON from line 1, column 8 on \(expecting"),
+        ("hello", r"no JSON from line 1, column 1 on \(expecting value"),
+        (" \n", "it is empty"),
+        (b'{"a": "\xff"}', "no text in UTF-8: byte 7 is 0xff"),
     ],
 )
 def test_what_is_no_json_is_refused(tmp_path, content, message):

@@ -28,6 +28,7 @@ from dlcli.cli import (
     train,
     tune,
 )
+from dlcli.cli.interrupts import Commands, WritingCommand
 from dlcli.cli.options import with_values
 from dlcli.cli.output import tell_error, tell_fault, warn
 from dlcli.errors import DlcliError, Interrupted
@@ -36,6 +37,7 @@ from dlcli.errors import DlcliError, Interrupted
 def make_app() -> typer.Typer:
     """Return the commands of dlcli itself, without those of plugins."""
     app = typer.Typer(
+        cls=Commands,
         help="A command-line laboratory for deep learning: a TOML recipe, an HDF5 dataset, one command.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -48,16 +50,16 @@ def make_app() -> typer.Typer:
     app.command("tune")(tune.tune)
     app.command("ensemble")(ensemble.ensemble)
     app.command("evaluate")(evaluate.evaluate)
-    app.command("predict")(predict.predict)
-    app.command("export")(export.export)
+    app.command("predict", cls=WritingCommand)(predict.predict)
+    app.command("export", cls=WritingCommand)(export.export)
     app.command("runs")(runs.runs)
     app.command("schema")(schema.schema)
     data = typer.Typer(help="Look into datasets and find problems before training does.", no_args_is_help=True)
-    data.command("import")(data_import.import_)
-    data.command("show")(data_show.show)
+    data.command("import", cls=WritingCommand)(data_import.import_)
+    data.command("show", cls=WritingCommand)(data_show.show)
     data.command("check")(data_check.check)
-    data.command("folds")(data_folds.folds)
-    data.command("repack")(data_repack.repack)
+    data.command("folds", cls=WritingCommand)(data_folds.folds)
+    data.command("repack", cls=WritingCommand)(data_repack.repack)
     app.add_typer(data, name="data")
     plugins = typer.Typer(help="See what is installed and by whom; start a package of your own.", no_args_is_help=True)
     plugins.command("list")(plugins_list.list_)

@@ -8,7 +8,6 @@ import typer
 from dlcli.cli.options import DataFile, Json
 from dlcli.cli.output import print_json
 from dlcli.cli.output import show as show_on_stdout
-from dlcli.errors import UsageError
 
 
 def show(
@@ -25,12 +24,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Describe a dataset: splits, fields, values, classes, images; and layouts that will be slow."""
-    if html is not None and html.exists() and file.exists() and html.samefile(file):
-        raise UsageError(f"--html {html} is the file that is read; name another, such as data.html")
     from dlcli.data.describe import describe
+    from dlcli.experiment.output_file import check_output
     from dlcli.report.dataset import description_view
     from dlcli.report.dataset_page import write_page
 
+    if html is not None:
+        check_output(html, file, option="--html")
     description = describe(file, full=full, pictures=10)
     if html is not None:
         write_page(description, html, columns)

@@ -11,6 +11,7 @@ from dlcli.data.kfold import FoldPlan, cross_validation, settled_kind, told
 from dlcli.data.read_labels import read_labels
 from dlcli.errors import UsageError
 from dlcli.experiment.fold_file import write_folds
+from dlcli.experiment.output_file import check_output
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def data_folds(
         kind: How rows are divided; None: as the data wants.
         repeats: How often they are divided anew, ≥ 1.
         gap: Rows between training and held-out rows in the order of time, ≥ 0.
-        seed: Decides the rows.
+        seed: Decides the rows, ≥ 0.
         task: The task, where the target does not say it.
 
     Returns:
@@ -104,11 +105,16 @@ def data_folds(
         raise UsageError(f"--kind is one of {', '.join(kinds)}, got {kind!r}")
     if task is not None and task not in list(Task):
         raise UsageError(f"--task is one of {', '.join(Task)}, got {task!r}")
-    for name, value, least in (("--kfold", kfold, 2), ("--repeats", repeats, 1), ("--gap", gap, 0)):
+    for name, value, least in (
+        ("--kfold", kfold, 2),
+        ("--repeats", repeats, 1),
+        ("--gap", gap, 0),
+        ("--seed", seed, 0),
+    ):
         if value < least:
             raise UsageError(f"{name} is {least} at least, got {value}")
-    if output is not None and output.exists() and file.exists() and output.samefile(file):
-        raise UsageError(f"-o {output} is the file that is read; folds are JSON: name another, such as folds.json")
+    if output is not None:
+        check_output(output, file)
     dataset = read_labels(file, task=None if task is None else Task(task))
     plan = FoldPlan(kfold, chosen, repeats=repeats, gap=gap)
     folds = cross_validation(dataset, plan, seed=seed, inner=None)

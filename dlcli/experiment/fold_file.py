@@ -13,6 +13,7 @@ from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.folds import Fold, digest
 from dlcli.data.kfold import fold_rows
 from dlcli.errors import DataError
+from dlcli.recipe.wording import shown
 from dlcli.untrusted import read_json, reason
 
 FORMAT = 1
@@ -97,23 +98,45 @@ def read_saved_folds(path: Path, dataset: Dataset) -> tuple[Fold, ...]:
 
 def _read(path: Path) -> tuple[dict[str, Any], tuple[Fold, ...]]:
     try:
-        table = read_json(path)
-        if table["format"] != FORMAT:
-            raise DataError(f"{path} has format {table['format']!r}; this dlcli reads format {FORMAT}")
-        folds = tuple(
-            Fold(
-                row_numbers(fold["held_out"]),
-                row_numbers(fold["training"]),
-                None if fold["validation"] is None else row_numbers(fold["validation"]),
-            )
-            for fold in table["folds"]
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"cannot read the folds {path}: {reason(error)}; restore the file, or make them anew") from None
+        table = _table(read_json(path))
+        folds = tuple(_fold(number, fold) for number, fold in enumerate(table["folds"]))
+    except FileNotFoundError:
+        raise DataError(
+            f"there is no file of folds {path}; check the path, restore it, or make it: dlcli data folds DATA -o {path}"
+        ) from None
+    except (OSError, ValueError) as error:
+        told = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"cannot read the folds {path}: {reason(told)}; restore the file, or make them anew") from None
     # Runs of earlier versions say no digest.
     if table.get("sha256") not in (None, digest(folds)):
         raise DataError(f"{path} was changed: its rows are not those of its sha256; restore the file, or make it anew")
     return table, folds
+
+
+def _table(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict) or "format" not in found:
+        raise ValueError("it is not what dlcli data folds writes, a table with format, fingerprint and folds")
+    if found["format"] != FORMAT:
+        raise ValueError(f"it has format {shown(found['format'])}; this dlcli reads format {FORMAT}")
+    if not isinstance(found.get("folds"), list):
+        raise ValueError("it has no list of folds")
+    return found
+
+
+def _fold(number: int, found: Any) -> Fold:
+    parts = ("held_out", "training", "validation")
+    if not isinstance(found, dict) or not set(parts) <= found.keys():
+        raise ValueError(f"fold {number} is no table of {', '.join(parts)}")
+    rows = []
+    for part in parts:
+        try:
+            rows.append(None if part == "validation" and found[part] is None else row_numbers(found[part]))
+        except ValueError as error:
+            raise ValueError(f"{part} of fold {number}: {error}") from None
+    held_out, training, validation = rows
+    assert held_out is not None
+    assert training is not None
+    return Fold(held_out, training, validation)
 
 
 def row_numbers(values: Any) -> Tensor:

@@ -1,7 +1,6 @@
 """The use case behind `dlcli data import`: a foreign format to a dataset, in bounded memory."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from dlcli.experiment.importing.division import DEFAULT_VAL, Division, Wanted, d
 from dlcli.experiment.importing.fields import READ_ROWS, as_stored, refuse_values, settle_fields
 from dlcli.experiment.importing.importer_choice import choose_importer
 from dlcli.experiment.importing.writer import dataset_writer
+from dlcli.experiment.output_file import check_dataset_output
 from dlcli.plugins import Plugins, load_plugins
 
-HDF5 = (".h5", ".hdf5")
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how many rows are done, and of how many; None where that is not known."""
 
@@ -95,7 +94,7 @@ def import_data(
         split: Share of the rows for `val`, or `none`; None: what the source itself says, else 0.2.
         test: Share of the rows for `test`.
         stratify: Whether to divide by class; None: where there is one class a row, and neither groups nor time.
-        seed: Decides which rows go where.
+        seed: Decides which rows go where, ≥ 0.
         licence: The data's licence, kept in the file.
         dry_run: Whether only to look.
         plugins: Loaded plugins; loaded here where None.
@@ -112,8 +111,12 @@ def import_data(
     path, target = Path(source), None if output is None or dry_run else Path(output)
     share = _share("--split", split, none=True)
     _share("--test", test)
-    if not dry_run:
-        _check_output(target, path)
+    if seed < 0:
+        raise UsageError(f"--seed is 0 or more; got {seed}")
+    if target is not None:
+        check_dataset_output(target, path)
+    elif not dry_run:
+        raise UsageError("say where to write the dataset, -o out.h5; or only look, with --dry-run")
     tell = progress or (lambda what, done, total: None)
     start = time.perf_counter()
     importer = choose_importer(path, format, parameters or {}, plugins or load_plugins())
@@ -194,14 +197,3 @@ def _share(option: str, text: str | float | None, *, none: bool = False) -> floa
     if not 0 < share < 1:
         raise UsageError(f"{option} is a share of the rows between 0 and 1{', or none' * none}; got {text}")
     return share
-
-
-def _check_output(target: Path | None, source: Path) -> None:
-    if target is None:
-        raise UsageError("say where to write the dataset, -o out.h5; or only look, with --dry-run")
-    if target.suffix.lower() not in HDF5:
-        raise UsageError(f"a dataset ends with {' or '.join(HDF5)}; got {target}")
-    if target.is_dir() or not target.parent.is_dir():
-        raise UsageError(f"{target} is a folder; name a file" if target.is_dir() else f"there is no {target.parent}")
-    if target.exists() and source.exists() and os.path.samefile(target, source):
-        raise UsageError(f"{target} is what is read, so it is not written over; name another file with -o")

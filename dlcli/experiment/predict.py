@@ -1,7 +1,6 @@
 """The use case behind `dlcli predict`: answers of a run or an artefact about rows of any file, streamed."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -15,6 +14,7 @@ from dlcli.data.row_source import ALL
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.environment import versions
 from dlcli.experiment.models.interface import SPREAD, Interface
+from dlcli.experiment.output_file import check_output
 from dlcli.experiment.prediction.files import check_suffix, prediction_file
 from dlcli.experiment.prediction.predictor import open_predictor
 from dlcli.experiment.prediction.rows import PredictedRows, Record
@@ -131,7 +131,8 @@ def predict(
     path, target = Path(data), None if output is None else Path(output)
     _check_numbers(batch_size, explain, show)
     if target is not None:
-        _check_output(target, path, Path(run))
+        check_suffix(target)
+        check_output(target, path, Path(run))
     plugins = plugins or load_plugins()
     predictor = open_predictor(run, device, Path(runs), plugins)
     interface = predictor.interface
@@ -197,17 +198,6 @@ def _check_numbers(batch_size: int | None, explain: int, show: int | None) -> No
     for name, value, least in (("batch-size", batch_size, 1), ("explain", explain, 0), ("show", show, 0)):
         if value is not None and value < least:
             raise UsageError(f"--{name} is {least} or more; got {value}")
-
-
-def _check_output(target: Path, data: Path, run: Path) -> None:
-    check_suffix(target)
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder; name a file in it")
-    if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent}; make it first")
-    for other in (data, run):
-        if target.exists() and other.exists() and os.path.samefile(target, other):
-            raise UsageError(f"{target} is what is read, so it is not written over; name another file with -o")
 
 
 def _shown(show: int | None, target: Path | None) -> int:

@@ -16,6 +16,7 @@ from dlcli.data.dataset_copy import CODECS, Codec, DatasetCopy, share_classes
 from dlcli.data.read_speed import read_speed
 from dlcli.data.safe_types import wanted_types
 from dlcli.errors import DataError, UsageError
+from dlcli.experiment.output_file import check_dataset_output
 from dlcli.experiment.prediction.patient_file import PatientFile
 
 COMPARED_BYTES = 4 * 10**6
@@ -76,7 +77,7 @@ def repack(
         Sizes and speeds before and after.
 
     Raises:
-        UsageError: The output is the source, or a codec, size or type is none.
+        UsageError: The output is the source, in no folder or no dataset's name, or a codec, size or type is none.
         DataError: The source cannot be read or leads out of itself, a value does not fit its new type, or the copy
             differs.
         StorageError: The output cannot be written.
@@ -85,10 +86,9 @@ def repack(
         raise UsageError(f"--codec {codec} is unknown; allowed are {', '.join(CODECS)}")
     if not 0.001 <= chunk_mb <= 1000:
         raise UsageError(f"--chunk-mb is a number from 0.001 to 1000; got {chunk_mb:g}")
+    check_dataset_output(output, source)
     wanted = wanted_types(dtypes)
     stored = contents(source)
-    if output.exists() and output.samefile(source):
-        raise UsageError(f"-o {output} is the file that is read; name another, and replace the old one yourself")
     datasets = [item for item in stored if isinstance(item, StoredDataset)]
     _refuse_unknown(wanted, datasets)
     copies = [

@@ -14,6 +14,7 @@ from dlcli.contracts.task import Task
 from dlcli.data.check import IMBALANCE
 from dlcli.data.describe import FieldDescription, FileDescription, describe
 from dlcli.errors import DataError, UsageError
+from dlcli.experiment.output_file import check_output
 from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
@@ -37,12 +38,13 @@ def write_starter(data: Path, output: Path, *, force: bool = False, plugins: Plu
         plugins: Loaded plugins; loaded here where None.
 
     Raises:
-        UsageError: The recipe is there already.
+        UsageError: The recipe is there already, or its folder is not.
         DataError: The file cannot be read, or has no target or no input.
         StorageError: The recipe cannot be written.
     """
     if output.exists() and not force:
         raise UsageError(f"{output} is there already: give another file with --output, or --force to overwrite it")
+    check_output(output, data)
     plugins = plugins or load_plugins()
     atomic.write_text(output, starter_recipe(data, plugins.registry, folder=output.parent))
 

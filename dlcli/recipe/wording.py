@@ -49,7 +49,8 @@ def _phrase(choice: Any, limits: dict[str, Any]) -> str:
         signs = [f"{sign} {limits[name]:g}" for name, sign in SIGNS.items() if name in limits]
         multiple = [f"a multiple of {limits['multiple_of']:g}"] if "multiple_of" in limits else []
         form = [f"of the form {limits['pattern']}"] if "pattern" in limits else []
-        size = "that is not empty" if limits.get("min_length") == 1 else ""
+        size = "of one character" if limits.get("max_length") == 1 else ""
+        size = size or ("that is not empty" if limits.get("min_length") == 1 else "")
         return " ".join(part for part in (PLAIN[choice], " and ".join([*signs, *multiple, *form]), size) if part)
     origin, arguments = get_origin(choice), get_args(choice)
     if origin is Literal:
@@ -62,6 +63,8 @@ def _phrase(choice: Any, limits: dict[str, Any]) -> str:
         return _one_of(tuple(item.value for item in choice))
     if origin is None and issubclass(choice, Component):
         return f"{with_article(choice.kind)}: its name, or a table with its name and parameters"
+    if origin is dict and arguments and (each := expected(arguments[1])):
+        return f"a table, each value {each}"
     return "a table" if origin is dict or (origin is None and issubclass(choice, BaseModel)) else ""
 
 

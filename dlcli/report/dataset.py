@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dlcli.report.figures import byte_size, count_of, number, shape
-from dlcli.report.layout import as_it_is, line, plain_table
+from dlcli.report.layout import as_it_is, as_lines, as_name, line, plain_table, shortened
 from dlcli.report.sparkline import bar, histogram_line
 from dlcli.report.thumbnails import Thumbnails
+from dlcli.untrusted import printable
 
 if TYPE_CHECKING:
     from dlcli.data.column_figures import ColumnFigures
@@ -55,12 +56,18 @@ def description_view(description: "FileDescription", columns: int = SHOWN_COLUMN
         parts += ["", classes_table(description.class_counts)]
     parts += [Thumbnails(field.pictures) for field in description.fields if field.pictures]
     if description.attributes:
-        parts += ["", *(line(name, f"  {text}", style="dim") for name, text in description.attributes.items())]
+        parts += [
+            "",
+            *(
+                line(printable(name), f"  {printable(text)}", style="dim")
+                for name, text in description.attributes.items()
+            ),
+        ]
     if description.slow.findings or description.notes:
-        parts += ["", *(Text.assemble(("slow  ", "yellow"), as_it_is(text)) for text in description.slow.findings)]
+        parts += ["", *(Text.assemble(("slow  ", "yellow"), as_lines(text, 6)) for text in description.slow.findings)]
         if description.slow.command:
             parts.append(Text.assemble(("mend  ", "bold"), description.slow.command, no_wrap=True, overflow="ignore"))
-        parts += [Text.assemble(("note  ", "yellow"), as_it_is(note)) for note in description.notes]
+        parts += [Text.assemble(("note  ", "yellow"), as_lines(note, 6)) for note in description.notes]
     return Group(*parts)
 
 
@@ -94,7 +101,7 @@ def fields_table(fields: Sequence["FieldDescription"]) -> Table:
         storage = field.storage
         ratio = f"{storage.ratio:.1f} : 1" if storage.filters and storage.ratio else "–"
         table.add_row(
-            as_it_is(field.name),
+            as_name(field.name),
             as_it_is(role),
             field.kind or "–",
             shape(field.shape),
@@ -124,12 +131,12 @@ def values_table(fields: Sequence["FieldDescription"], columns: int) -> Table:
     for field in fields:
         if len(field.columns) < 2:
             if field.figures is not None:
-                table.add_row(as_it_is(field.name), *figure_cells(field.figures))
+                table.add_row(as_name(field.name), *figure_cells(field.figures))
             continue
         for figures in field.columns[:columns]:
-            table.add_row(as_it_is(f"{field.name}: {figures.name}"), *figure_cells(figures))
+            table.add_row(as_it_is(f"{shortened(field.name)}: {shortened(figures.name)}"), *figure_cells(figures))
         if (more := len(field.columns) - columns) > 0:
-            table.add_row(as_it_is(f"{field.name}: {count_of(more, 'more column')}"), style="dim")
+            table.add_row(as_it_is(f"{shortened(field.name)}: {count_of(more, 'more column')}"), style="dim")
     return table
 
 
@@ -181,7 +188,7 @@ def classes_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
     most = max(totals.values(), default=0) or 1
     for name in names[:SHOWN_CLASSES]:
         each = (f"{split.get(name, 0):,}" for split in counts.values())
-        table.add_row(as_it_is(name), *each, Text(bar(totals[name] / most, BAR), style="cyan"))
+        table.add_row(as_name(name), *each, Text(bar(totals[name] / most, BAR), style="cyan"))
     if rest := names[SHOWN_CLASSES:]:
         sums = [sum(split.get(name, 0) for name in rest) for split in counts.values()]
         table.add_row(f"{len(rest)} more", *(f"{total:,}" for total in sums), "", style="dim")
@@ -194,5 +201,7 @@ def findings_view(findings: Sequence["Finding"], file: Path) -> RenderableType:
         return Text(f"{file}: nothing wrong was found")
     levels = [finding.level for finding in findings]
     total = ", ".join(count_of(levels.count(level), level) for level in STYLES if level in levels)
-    lines = [Text.assemble((f"{finding.level:9}", STYLES[finding.level]), str(finding)) for finding in findings]
+    lines = [
+        Text.assemble((f"{finding.level:9}", STYLES[finding.level]), as_lines(str(finding), 9)) for finding in findings
+    ]
     return Group(*lines, "", Text(f"{file}: {total}"))

@@ -110,7 +110,8 @@ def _terms(terms: Mapping[str, str]) -> str:
 
 
 def _list(texts: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>" if texts else ""
+    items = ("<br>".join(map(escape, text.splitlines())) for text in texts)
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>" if texts else ""
 
 
 def _facts(description: "FileDescription") -> str:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlcli.report.figures import count_of, number
-from dlcli.report.layout import as_it_is, line, plain_table
+from dlcli.report.layout import as_it_is, as_name, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.evaluate import Evaluation
@@ -101,17 +101,17 @@ def _confusion(confusion: "Confusion | None") -> list[RenderableType]:
             table.add_column(name, overflow="fold")
         table.add_column("answers", justify="right")
         for true, predicted, weight in pairs:
-            table.add_row(as_it_is(true), as_it_is(predicted), amount(weight))
+            table.add_row(as_name(true), as_name(predicted), amount(weight))
         return ["", "classes that are confused most", table]
     table.add_column("true", style="bold", overflow="fold")
     for name in confusion.classes:
-        table.add_column(as_it_is(name), justify="right", overflow="fold")
+        table.add_column(as_name(name), justify="right", overflow="fold")
     for place, (name, cells) in enumerate(zip(confusion.classes, confusion.matrix(), strict=True)):
         written = [
             Text(amount(cell), style="bold") if column == place else Text(amount(cell) if cell else "·", style="")
             for column, cell in enumerate(cells)
         ]
-        table.add_row(as_it_is(name), *written)
+        table.add_row(as_name(name), *written)
     return ["", "confusion: a line for each true class, a column for each predicted one", table]
 
 
@@ -128,7 +128,7 @@ def _classes(evaluation: "Evaluation") -> list[RenderableType]:
     for name in ("precision", "recall", "F1", "support"):
         table.add_column(name, justify="right")
     for each in shown:
-        table.add_row(as_it_is(each.name), *_cells(each))
+        table.add_row(as_name(each.name), *_cells(each))
     if evaluation.mean_of_classes is not None:
         table.add_row(f"mean of {several}", *_cells(evaluation.mean_of_classes), style="bold")
     return ["", *title, table]
@@ -165,8 +165,8 @@ def _targets(targets: Sequence["TargetFigures"]) -> list[RenderableType]:
         named = {0.0: "least", 0.5: "median", 1.0: "most"}
         residuals.add_column(named.get(share, f"{100 * share:g} %"), justify="right")
     for each in targets:
-        table.add_row(as_it_is(each.name), number(each.mae), number(each.rmse), number(each.r2))
-        residuals.add_row(as_it_is(each.name), *(number(each.residuals[share]) for share in shares))
+        table.add_row(as_name(each.name), number(each.mae), number(each.rmse), number(each.r2))
+        residuals.add_row(as_name(each.name), *(number(each.residuals[share]) for share in shares))
     return ["", table, "", "residuals, predicted − true: quantiles", residuals]
 
 

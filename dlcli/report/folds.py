@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 
-from dlcli.report.layout import as_it_is, line, plain_table
+from dlcli.report.layout import as_name, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.data_folds import MadeFolds
@@ -21,7 +21,7 @@ def folds_view(made: "MadeFolds") -> RenderableType:
         table.add_column(name, justify="right")
     each_class = 0 < len(made.classes) <= SHOWN
     for name in made.classes if each_class else ():
-        table.add_column(as_it_is(name), justify="right")
+        table.add_column(as_name(name), justify="right")
     if made.classes and not each_class:
         table.add_column("of a class", justify="right")
     grouped = any(fold.groups for fold in made.folds)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlcli.report.figures import byte_size, duration, shape
-from dlcli.report.layout import as_it_is, bar_of, bars_table, folded, line, plain_table
+from dlcli.report.layout import as_it_is, as_lines, as_name, bar_of, bars_table, folded, line, plain_table, shortened
 
 if TYPE_CHECKING:
     from dlcli.contracts.importer import SourceField
@@ -30,7 +30,7 @@ def imported_view(imported: "Imported") -> RenderableType:
         _fields(imported.fields),
     ]
     gaps = [
-        f"{name} {count:,}"
+        f"{shortened(name)} {count:,}"
         for field in imported.fields
         for name, count in zip(field.names, field.missing, strict=False)
         if count
@@ -38,7 +38,7 @@ def imported_view(imported: "Imported") -> RenderableType:
     if gaps:
         parts += ["", folded("missing", as_it_is(_listed(gaps)).plain)]
     if imported.notes:
-        parts += ["", *(folded("note", as_it_is(note).plain) for note in imported.notes)]
+        parts += ["", *(folded("note", as_lines(note).plain) for note in imported.notes)]
     if imported.output is None:
         last = line("left", "nothing, since it was a dry run: with -o out.h5 instead, the dataset")
     else:
@@ -57,13 +57,15 @@ def _fields(fields: tuple["SourceField", ...]) -> Table:
     for field in fields:
         role = f"{field.role} of {field.of}" if field.of else field.role or "splits only"
         holds = f"{len(field.classes)} classes: {_listed(field.classes)}" if field.classes else _listed(field.names)
-        name, held = as_it_is(field.name), as_it_is(holds)
+        name, held = as_name(field.name), as_it_is(holds)
         table.add_row(name, role, field.kind or "–", shape(field.shape), field.dtype, held)
     return table
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+    return ", ".join(map(shortened, names[:LISTED])) + (
+        f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    )
 
 
 class ImportProgress:

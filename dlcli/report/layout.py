@@ -4,6 +4,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dlcli.untrusted import printable
+
+LONGEST_NAME = 100
+"""Characters of a name that are shown, at most."""
+
 
 def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
     """Return a labelled line that is not folded, so that a path or command in it can be copied whole."""
@@ -11,8 +16,24 @@ def line(label: str, *text: str | tuple[str, str], style: str = "bold") -> Text:
 
 
 def as_it_is(text: str) -> Text:
-    """Return a name from somebody's file as it is: no markup, and nothing that would move the cursor."""
-    return Text("".join(char if char.isprintable() else "\ufffd" for char in text))
+    """Return a text from somebody's file as it is: no markup, and escaped what would move the cursor."""
+    return Text(printable(text))
+
+
+def as_lines(text: str, indent: int = 0) -> Text:
+    """Return a text of ours, which may quote somebody's file: its lines are lines, each but the first indented."""
+    return Text(f"\n{' ' * indent}".join(map(printable, text.splitlines())))
+
+
+def as_name(name: str) -> Text:
+    """Return a name from somebody's file; the middle of a very long one is cut."""
+    return as_it_is(shortened(name))
+
+
+def shortened(name: str) -> str:
+    """Return a name of `LONGEST_NAME` characters at most: the middle of a longer one is replaced by `…`."""
+    end = (LONGEST_NAME - 1) // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1 - end]}…{name[-end:]}"
 
 
 def plain_table() -> Table:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dlcli.report.figures import count_of, duration, number
-from dlcli.report.layout import as_it_is, line, plain_table
+from dlcli.report.layout import as_it_is, as_name, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.predict import Prediction
@@ -41,7 +41,7 @@ def _totals(prediction: "Prediction") -> RenderableType:
         for name in ("target", "mean", "lowest", "highest"):
             table.add_column(name, justify="left" if name == "target" else "right", overflow="fold")
         for name, figures in prediction.targets.items():
-            table.add_row(as_it_is(name), *(number(figures[key]) for key in ("mean", "lowest", "highest")))
+            table.add_row(as_name(name), *(number(figures[key]) for key in ("mean", "lowest", "highest")))
         return table
     counts = sorted((prediction.counts or {}).items(), key=lambda entry: -entry[1])
     total = max(1, prediction.answers)
@@ -50,7 +50,7 @@ def _totals(prediction: "Prediction") -> RenderableType:
     table.add_column("rows" if prediction.answers == prediction.rows else "positions", justify="right")
     table.add_column("share", justify="right")
     for name, count in counts[:LISTED]:
-        table.add_row(as_it_is(name), f"{count:,}", f"{count / total:.1%}")
+        table.add_row(as_name(name), f"{count:,}", f"{count / total:.1%}")
     if others := counts[LISTED:]:
         rest = sum(count for _, count in others)
         table.add_row(f"{len(others)} other classes", f"{rest:,}", f"{rest / total:.1%}")
@@ -67,7 +67,7 @@ def _records(records: Sequence[Mapping[str, Any]]) -> RenderableType:
     targets = isinstance(first["prediction"], dict)
     if targets:
         for name in first["prediction"]:
-            table.add_column(as_it_is(name), justify="right", overflow="fold")
+            table.add_column(as_name(name), justify="right", overflow="fold")
             if "spread" in first:
                 table.add_column("± spread", justify="right")
     else:
@@ -100,4 +100,4 @@ def _class_cells(record: Mapping[str, Any]) -> list[str | Text]:
         return [as_it_is(names), number(sure), *spread]
     # Of binary there is one probability, that of the second class.
     sure = said[predicted] if predicted in said else 1 - next(iter(said.values()))
-    return [as_it_is(predicted), number(sure), *([number(record["spread"])] if "spread" in record else [])]
+    return [as_name(predicted), number(sure), *([number(record["spread"])] if "spread" in record else [])]

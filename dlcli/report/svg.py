@@ -130,8 +130,8 @@ class Drawing:
 
 
 def escape(text: str) -> str:
-    """Return text as XML holds it; characters that XML forbids become `\ufffd`, line breaks and tabs blanks."""
-    kept = "".join(" " if letter in "\t\n\r" else letter if _allowed(ord(letter)) else "\ufffd" for letter in text)
+    r"""Return text as XML holds it; line breaks, tabs and characters that XML forbids are escaped, such as `\n`."""
+    kept = "".join(letter if _allowed(ord(letter)) else ascii(letter)[1:-1] for letter in text)
     return _escape(kept, {'"': "&quot;"})
 
 

@@ -133,7 +133,7 @@ def test_the_file_that_is_read_is_never_written_over(dlcli, files, monkeypatch, 
     before = (files / "whole.h5").read_bytes()
     outcome = dlcli("data", *words)
     assert outcome.code == 2
-    assert "is the file that is read" in outcome.err
+    assert "is what is read, so it is not written over" in outcome.err
     assert (files / "whole.h5").read_bytes() == before
 
 

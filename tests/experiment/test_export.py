@@ -258,9 +258,13 @@ def test_a_drop_beyond_what_is_allowed_is_refused(run, monkeypatch):
         (
             {"format": "onnx", "parameters": {"quantize": "int4"}},
             UsageError,
-            "quantize is 'int4': input should be 'int8'",
+            'quantize: expected "int8", got "int4"',
         ),
-        ({"format": "onnx", "parameters": {"calibration_rows": -1}}, UsageError, "calibration_rows is -1"),
+        (
+            {"format": "onnx", "parameters": {"calibration_rows": -1}},
+            UsageError,
+            "calibration_rows: expected a whole number ≥ 0",
+        ),
         ({"output": "model.onnx"}, UsageError, "a file of --format pt2 ends with .pt2"),
         ({"max_drop": -1.0}, UsageError, "--max-drop takes a number from 0 on"),
         ({"max_drop": 0.5}, UsageError, "--max-drop is for what is not exact, .* --format pt2 loses nothing"),

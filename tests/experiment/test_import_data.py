@@ -90,7 +90,10 @@ def test_what_contradicts_itself_is_refused(table, tmp_path):
             "--stratify divides by class, but the target 'y' has no",
         ),
         ({"parameters": {"targte": 1}}, "--format csv has no parameter 'targte'; it has target, group"),
-        ({"parameters": {"max_classes": 0}}, "--format csv: max_classes is 0: input should be greater"),
+        (
+            {"parameters": {"max_classes": 0}},
+            "--format csv: max_classes: expected a whole number ≥ 1 and ≤ 100",
+        ),
         ({"format": "cvs"}, "unknown importer 'cvs'; did you mean 'csv'"),
     ):
         with pytest.raises(DlcliError, match=message):

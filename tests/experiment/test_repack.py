@@ -174,7 +174,7 @@ def test_what_cannot_be_asked_for(source: Path, tmp_path: Path, options, error, 
 
 def test_never_over_its_source_also_by_another_name(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link.h5").symlink_to(source)
-    with pytest.raises(UsageError, match="is the file that is read"):
+    with pytest.raises(UsageError, match="is what is read, so it is not written over"):
         repack(source, tmp_path / "link.h5")
 
 

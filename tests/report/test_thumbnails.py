@@ -31,7 +31,7 @@ def test_half_blocks_have_the_colours_of_two_pixels() -> None:
     found = np.array([[[int(part or 0) for part in cell] for cell in line] for line in cells])
     np.testing.assert_array_equal(found[:, :, :3], PIXELS[::2])
     np.testing.assert_array_equal(found[:2, :, 3:], PIXELS[1::2])
-    assert lines[-1].rstrip() == "[a]\ufffd"
+    assert lines[-1].rstrip() == r"[a]\x1b"
 
 
 def test_images_are_shrunk_and_folded() -> None:

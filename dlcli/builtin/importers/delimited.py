@@ -1,5 +1,6 @@
 """Rows of delimited text, checked cell by cell: what every importer of CSV files has in common."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -25,6 +26,14 @@ _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks; that of UTF-32 begins with one of UTF-16, so it comes first."""
 COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 """A number with a comma before its decimals."""
 
@@ -170,10 +179,10 @@ def open_delimited(
         How to read it.
 
     Raises:
-        DataError: It is empty or damaged, the delimiter is not plain, two columns have one name, or there are more or
-            fewer columns without names than there may be.
+        DataError: It is empty or damaged, its byte order mark is of another encoding, the delimiter is not plain, two
+            columns have one name, or there are more or fewer columns without names than there may be.
     """
-    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+    encoding = settled_encoding(where, opener, encoding)
     found = []
     if delimiter is None:
         delimiter, said = _find_delimiter(where, opener, encoding, _DELIMITERS.replace(decimal, ""))
@@ -217,6 +226,21 @@ def path_opener(path: Path) -> Callable[[], IO[bytes]]:
         return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
     return opened
+
+
+def settled_encoding(where: str, opener: Callable[[], IO[bytes]], encoding: str) -> str:
+    """Return the encoding that takes off a byte order mark, where there is one, and refuse one that contradicts it."""
+    with _told_of_damage(where), opener() as stream:
+        name, begin = codecs.lookup(encoding).name, stream.read(4)
+    marked = next((other for mark, other in _MARKS.items() if begin.startswith(mark)), None)
+    if marked is None:
+        return encoding
+    if not name.startswith(marked):
+        raise DataError(
+            f"{where} begins with the byte order mark of {marked}, so its encoding is not {encoding}; say --set "
+            f"encoding={marked}"
+        )
+    return "utf-8-sig" if marked == "utf-8" else marked
 
 
 def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, marks: str) -> tuple[str, str]:

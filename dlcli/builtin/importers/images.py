@@ -43,7 +43,7 @@ class Images(Importer):
 
     def settled(self, source: Path) -> "Images":
         """Return the importer with the colours that were found, since the first of other images may have others."""
-        mode, _ = self._form(source, self._entries(source)[0][1])
+        mode, _ = self._form(source, self._entries(source)[0])
         return self.model_copy(update={"mode": "grey" if mode == "L" else "rgb"})
 
     def without_roles(self) -> "Images":
@@ -63,7 +63,7 @@ class Images(Importer):
             DataError: There are no images, one cannot be read, or they differ in size.
         """
         entries = self._entries(source)
-        mode, size = self._form(source, entries[0][1])
+        mode, size = self._form(source, entries[0])
         for name, opener, _, _ in entries:
             with _decoded(f"{source}: {name}", opener) as image:
                 if self.size is None and (image.height, image.width) != size:
@@ -95,7 +95,7 @@ class Images(Importer):
         """
         entries = self._entries(source)
         by_name = {field.name: field for field in fields}
-        mode, size = self._form(source, entries[0][1])
+        mode, size = self._form(source, entries[0])
         step = min(rows, max(1, _BLOCK_BYTES // (size[0] * size[1] * _CHANNELS[mode]))) if "x" in by_name else rows
         for start in range(0, len(entries), step):
             part = entries[start : start + step]
@@ -161,8 +161,8 @@ class Images(Importer):
                 found.append((cells[0].strip(), path_opener(path), cells[-1].strip(), ""))
         return found
 
-    def _form(self, source: Path, opener: Opener) -> tuple[str, tuple[int, int]]:
-        with _decoded(str(source), opener) as image:
+    def _form(self, source: Path, entry: tuple[str, Opener, str, str]) -> tuple[str, tuple[int, int]]:
+        with _decoded(f"{source}: {entry[0]}", entry[1]) as image:
             grey = image.mode in ("1", "L", "I;16") if self.mode is None else self.mode == "grey"
             return "L" if grey else "RGB", self.size or (image.height, image.width)
 
@@ -183,6 +183,8 @@ def _decoded(where: str, opener: Opener) -> Iterator[Any]:
     try:
         with opener() as stream, pillow.open(stream) as image:
             yield image
+    except pillow.UnidentifiedImageError:  # its words tell of the object that was read, not of the file
+        raise DataError(f"{where} is damaged, or no image of a known format; mend or remove it") from None
     except (OSError, ValueError, SyntaxError, EOFError, pillow.DecompressionBombError) as cause:
         raise DataError(f"{where} does not decode: {cause}; mend or remove it") from cause
 

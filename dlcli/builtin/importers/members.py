@@ -67,9 +67,11 @@ def _of_archive(source: Path) -> dict[str, Callable[[], IO[bytes]]]:
             raise DataError(f"{source} holds the link {info.filename!r}; pack the file itself")
     total = sum(info.file_size for info in infos)
     if total > MOST_UNPACKED_BYTES:
+        largest = max(infos, key=lambda info: info.file_size)
         raise DataError(
             f"{source} ({source.stat().st_size:,} bytes) says that it unpacks to {total:,} bytes, more than "
-            f"{MOST_UNPACKED_BYTES:,}; unpack it yourself where you trust it, and import the folder"
+            f"{MOST_UNPACKED_BYTES:,}; the largest file in it is {largest.filename} with {largest.file_size:,}; unpack "
+            "it yourself where you trust it, and import the folder"
         )
     return {info.filename: _member_opener(source, archive, info.filename) for info in infos}
 

@@ -78,7 +78,7 @@ class Sequences(Importer):
             if table.names != first.names:
                 raise DataError(
                     f"{table.where} has the columns {', '.join(table.names)}, but {names[0]} has "
-                    f"{', '.join(first.names)}; say which files are sequences: --set pattern='dataset/walk_*.csv'"
+                    f"{', '.join(first.names)}; {self._advice({name: table, names[0]: first})}"
                 )
             steps = sum(len(block) for block in table.blocks(4096))
             if not steps:
@@ -152,6 +152,16 @@ class Sequences(Importer):
                 "say which are sequences, --set pattern='*.csv'"
             )
         return names
+
+    def _advice(self, tables: Mapping[str, Delimited]) -> str:
+        """Say how to tell sequences from files that say something of each sequence, which have two columns."""
+        pattern = "say which files are sequences: --set pattern='dataset/walk_*.csv'"
+        pairs = [name for name, table in tables.items() if len(table.names) == 2]
+        options = [what for what in ("target", "group") if getattr(self, what) is None]
+        if not pairs or not options:
+            return pattern
+        said = "; ".join(f"if one tells the {what} of each sequence, say --{what} {pairs[0]}" for what in options)
+        return f"{said}; if neither does, {pattern}"
 
     def _table(self, source: Path, name: str, members: Openers) -> Delimited:
         return open_delimited(

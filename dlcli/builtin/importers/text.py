@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli import DataError, Importer, SourceField
-from dlcli.builtin.importers.delimited import path_opener
+from dlcli.builtin.importers.delimited import path_opener, settled_encoding
 
 UNKNOWN = "<unknown>"
 """The class of words that are not among the most frequent ones."""
@@ -134,8 +134,9 @@ class Text(Importer):
         if not source.is_file():
             raise DataError(f"there is no file {source}; check the path")
         place = 0
+        encoding = settled_encoding(str(source), path_opener(source), self.encoding)
         try:
-            with path_opener(source)() as stream, io.TextIOWrapper(stream, encoding=self.encoding) as text:
+            with path_opener(source)() as stream, io.TextIOWrapper(stream, encoding=encoding) as text:
                 if self.tokens == "characters":
                     while part := text.read(_READ_CHARACTERS):
                         if "\0" in part:
@@ -145,7 +146,9 @@ class Text(Importer):
                     return
                 while lines := text.readlines(_READ_CHARACTERS):
                     yield list(chain.from_iterable(map(_WORD.findall, lines)))
-        except (UnicodeDecodeError, LookupError) as cause:
-            raise DataError(f"{source} is no text of {self.encoding}: {cause}; --set encoding says another") from None
+        except UnicodeDecodeError as cause:
+            raise DataError(
+                f"{source} is no text of {self.encoding}: {cause.reason}; --set encoding says another"
+            ) from None
         except (OSError, EOFError) as cause:
             raise DataError(f"{source} cannot be read: {cause}; copy it again") from cause

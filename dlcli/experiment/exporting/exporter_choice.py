@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from dlcli.contracts.exporter import Exporter
 from dlcli.errors import UsageError
+from dlcli.experiment.format_parameters import parameter_problems, settings_of
 from dlcli.plugins import Plugins
-from dlcli.recipe.overrides import parse_override
 
 
 def parameters_of(quantize: str | None, calibrate: int | None, settings: Sequence[str]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def parameters_of(quantize: str | None, calibrate: int | None, settings: Sequenc
         found["quantize"] = quantize
     if calibrate is not None:
         found["calibration_rows"] = calibrate
-    return found | {override.key: override.value for override in map(parse_override, settings)}
+    return found | settings_of(settings)
 
 
 def choose_exporter(name: str, parameters: Mapping[str, Any], plugins: Plugins) -> Exporter:
@@ -50,7 +50,7 @@ def choose_exporter(name: str, parameters: Mapping[str, Any], plugins: Plugins) 
     try:
         return plugins.registry.component(Exporter, {"name": name, **parameters})
     except ValidationError as error:
-        raise UsageError("; ".join(_told(name, dict(entry), plugins) for entry in error.errors())) from None
+        raise UsageError(parameter_problems("exporter", name, parameters, error, plugins.registry)) from None
     except ValueError as error:
         raise UsageError(f"--format: {error}") from None
 
@@ -59,14 +59,3 @@ def label_of(exporter: Exporter) -> str:
     """Return what tells an exporter's artefacts apart, such as `onnx` or `onnx-int8`."""
     chosen = exporter.model_dump(exclude_defaults=True).values()
     return "-".join([exporter.name, *(value for value in chosen if isinstance(value, str))])
-
-
-def _told(name: str, entry: Mapping[str, Any], plugins: Plugins) -> str:
-    key = ".".join(map(str, entry["loc"])) or "its parameters"
-    if entry["type"] != "extra_forbidden":
-        return f"--format {name}: {key} is {entry['input']!r}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
-    fields = {e.name: list(e.load().model_fields) for e in plugins.registry.entries("exporter")}
-    there = ", ".join(fields.get(name.rpartition(":")[2], ())) or "none"
-    able = ", ".join(other for other, own in fields.items() if key in own)
-    advice = f"; --format {able} has it" if able else ""
-    return f"--format {name} has no parameter {key!r}; it has {there}{advice}"

@@ -44,7 +44,7 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
         fields = [field if field.role else replace(field, role="input") for field in fields]
     if not any(field.role == "target" for field in fields):
         raise UsageError(
-            f"which field of {source} is to be predicted? Say so with --target (importer {importer.name}); there are: "
+            f"which field of {source} is to be predicted? Say so with --target{_meaning(importer)}; there are: "
             f"{_listed(fields)}"
         )
     _refuse_unfit(source, fields)
@@ -89,6 +89,13 @@ def _type(field: SourceField) -> "np.dtype[Any]":
         return np.dtype(field.dtype)
     except TypeError:  # a compound of fields has no name of its own
         return np.dtype("V")
+
+
+def _meaning(importer: Importer) -> str:
+    """Return what an importer takes for its target, where it says so: a column, an array, or a file of its own."""
+    target = type(importer).model_fields.get("target")
+    meant = (target.description or "").partition(";")[0] if target else ""
+    return f" (importer {importer.name}{f': {meant[0].lower()}{meant[1:]}' if meant else ''})"
 
 
 def _is_whole(field: SourceField) -> bool:

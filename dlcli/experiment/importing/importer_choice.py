@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from dlcli.contracts.importer import Importer
 from dlcli.errors import DataError, UsageError
+from dlcli.experiment.format_parameters import parameter_problems, settings_of
 from dlcli.experiment.prediction.predictor import those_that_load
 from dlcli.plugins import Plugins
-from dlcli.recipe.overrides import parse_override
 from dlcli.registry import Registry
 
 _LOOKED_AT = 1000
@@ -34,7 +34,7 @@ def parameters_of(settings: Sequence[str], **columns: str | None) -> dict[str, A
         UsageError: A setting is no `KEY=VALUE`.
     """
     given = {key: _position(text) for key, text in columns.items() if text is not None}
-    return given | {override.key: override.value for override in map(parse_override, settings)}
+    return given | settings_of(settings)
 
 
 def choose_importer(source: Path, name: str | None, parameters: Mapping[str, Any], plugins: Plugins) -> Importer:
@@ -51,17 +51,16 @@ def choose_importer(source: Path, name: str | None, parameters: Mapping[str, Any
 
     Raises:
         UsageError: None, or several, read such a source; or it does not take such parameters.
-        DataError: There is no such source.
+        DataError: There is no such source, or it is empty.
         PluginError: An importer is broken.
     """
-    if not source.exists():
-        raise DataError(f"there is no file {source}; check the path")
+    _check_source(source)
     registry = plugins.registry
     name = name or fitting(source, registry)
     try:
         return registry.component(Importer, {"name": name, **parameters})
     except ValidationError as error:
-        raise UsageError("; ".join(_told(name, dict(entry), registry) for entry in error.errors())) from None
+        raise UsageError(parameter_problems("importer", name, parameters, error, registry)) from None
     except ValueError as error:
         raise UsageError(f"--format: {error}") from None
 
@@ -78,11 +77,10 @@ def fitting(source: Path, registry: Registry) -> str:
 
     Raises:
         UsageError: None reads such a source without being asked to, or several do.
-        DataError: There is no such source, or it is no zip archive.
+        DataError: There is no such source, it is empty, or it is no zip archive.
         PluginError: An importer is broken, and none of the others reads it.
     """
-    if not source.exists():
-        raise DataError(f"there is no file {source}; check the path")
+    _check_source(source)
     importers, broken = those_that_load(registry, Importer, "suffixes")
     together = source.is_dir() or source.suffix.lower() == ".zip"
     if together:
@@ -99,9 +97,26 @@ def fitting(source: Path, registry: Registry) -> str:
     if broken and not fitting:
         raise broken
     formats = ", ".join(sorted(registry.label(i).removeprefix("dlcli:") for i in fitting or importers))
+    if together and not names:
+        raise DataError(f"the archive {source} holds no files, so there is nothing to read; check the path")
+    if together and not fitting:
+        endings = ", ".join(dict.fromkeys(ending for importer in importers for ending in importer.contents))
+        raise UsageError(
+            f"no importer reads files of {source}, such as {', '.join(names[:3])}; by themselves those are read that "
+            f"end with {endings}: name another folder or one file, or say which importer reads it, --format {formats}"
+        )
     what = "a folder or zip" if together else f"a file like {source.name}"
     why = f"several importers read {what}" if fitting else f"no importer reads {what} unless it is asked to"
     raise UsageError(f"{why}: say which with --format, {formats}")
+
+
+def _check_source(source: Path) -> None:
+    if not source.exists():
+        raise DataError(f"there is no file {source}; check the path")
+    if source.is_dir() and not any(path.is_file() for path in source.rglob("*")):
+        raise DataError(f"the folder {source} holds no files, so there is nothing to read; check the path")
+    if source.is_file() and not source.stat().st_size:
+        raise DataError(f"the file {source} is empty, so there is nothing to read; check the path, or copy it again")
 
 
 def _contents(source: Path) -> Iterator[str]:
@@ -109,20 +124,10 @@ def _contents(source: Path) -> Iterator[str]:
         return (path.name for path in source.rglob("*") if path.is_file())
     try:
         with zipfile.ZipFile(source) as archive:
-            return iter(archive.namelist())
+            return iter([info.filename for info in archive.infolist() if not info.is_dir()])
     except (zipfile.BadZipFile, OSError) as cause:
         raise DataError(f"{source} cannot be read as a zip archive: {cause}; copy it again") from cause
 
 
 def _position(text: str) -> str | int:
     return int(text) if text.removeprefix("-").isdecimal() else text
-
-
-def _told(name: str, entry: Mapping[str, Any], registry: Registry) -> str:
-    short = name.removeprefix("dlcli:")
-    key = ".".join(str(part) for part in entry["loc"][:1]) or "its parameters"
-    if entry["type"] != "extra_forbidden":
-        return f"--format {short}: {key} is {entry['input']!r}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
-    fields = {e.name: list(e.load().model_fields) for e in registry.entries("importer")}
-    there = ", ".join(fields.get(short.rpartition(":")[2], ())) or "none"
-    return f"--format {short} has no parameter {key!r}; it has {there}"

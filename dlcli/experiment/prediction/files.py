@@ -13,13 +13,14 @@ import numpy as np
 from dlcli.contracts.task import Task
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.models.interface import SPREAD, Interface
+from dlcli.experiment.output_file import HDF5
 from dlcli.experiment.prediction.patient_file import PatientFile
 from dlcli.experiment.prediction.rows import PredictedRows, Record, column_names, probability_names, records
 
 if TYPE_CHECKING:
     from _csv import Writer
 
-HDF5, CSV, JSON_LINES = (".h5", ".hdf5"), (".csv",), (".jsonl",)
+CSV, JSON_LINES = (".csv",), (".jsonl",)
 MANY_CLASSES = 2000
 """From here on names may not fit into an attribute of HDF5's oldest format, 64 kB."""
 

@@ -22,7 +22,7 @@ from dlcli.data.row_source import Block, ImportedRows, RowSource
 from dlcli.errors import DataError, DlcliError, UsageError
 from dlcli.experiment.importing.importer_choice import choose_importer, fitting
 from dlcli.experiment.models.interface import Interface
-from dlcli.experiment.prediction.files import HDF5
+from dlcli.experiment.output_file import HDF5
 from dlcli.experiment.prediction.predictor import Predictor, UnansweredError
 from dlcli.experiment.prediction.rows import PredictedRows, predicted_rows
 from dlcli.plugins import Plugins

@@ -1,5 +1,6 @@
 """The importer of delimited text, against Python's own numbers, and on files that are wrong."""
 
+import codecs
 import csv
 import gzip
 import re
@@ -140,6 +141,16 @@ def test_a_bad_byte_a_cut_file_and_none(tmp_path):
         read(cut)
     with pytest.raises(DataError, match="is a folder"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8", "utf-16", "utf-32"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding):
+    marked = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    (tmp_path / "a.csv").write_bytes("a,y\n1,p\n2,é\n".encode(marked))
+    assert CSV(target="y", encoding=encoding).fields(tmp_path / "a.csv")[1].classes == ("p", "é")
+    found = marked.removesuffix("-sig")
+    with pytest.raises(DataError, match=f"byte order mark of {found}, .* not latin-1; say --set encoding={found}"):
+        CSV(target="y", encoding="latin-1").fields(tmp_path / "a.csv")
 
 
 def test_a_column_that_is_not_there_or_asked_for_twice(tmp_path):

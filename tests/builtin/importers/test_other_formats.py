@@ -99,6 +99,12 @@ def test_sequences_of_different_lengths_from_folder_and_zip(tmp_path):
         read(Sequences(pattern="walk*.csv"), folder)
     with pytest.raises(DataError, match=r"has the columns walk, place|has the columns walk, label"):
         read(Sequences(), folder)
+    with pytest.raises(
+        DataError, match=r"if one tells the target of each sequence, say --target target\.csv; if one t"
+    ):
+        read(Sequences(), folder)
+    with pytest.raises(DataError, match=r"say --target walk_1\.csv; if neither does, say which files are sequences"):
+        read(Sequences(group="group.csv"), folder)
     with pytest.raises(UsageError, match=r"holds no file 'labels\.csv'; beside sequences there are: group\.csv"):
         read(Sequences(target="labels.csv", pattern="walk*.csv"), folder)
 
@@ -112,7 +118,9 @@ def test_an_archive_that_climbs_out_or_unpacks_without_end(tmp_path, monkeypatch
     monkeypatch.setattr("dlcli.builtin.importers.members.MOST_UNPACKED_BYTES", 10**6)
     with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.csv", b"0" * 10**7)
-    with pytest.raises(DataError, match="unpacks to 10,000,000 bytes, more than 1,000,000"):
+    with pytest.raises(
+        DataError, match=r"unpacks to 10,000,000 bytes, more than 1,000,000; the largest file in it is a\.csv"
+    ):
         Sequences().fields(tmp_path / "z.zip")
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "a.csv").symlink_to(tmp_path / "z.zip")
@@ -142,6 +150,16 @@ def test_images_a_folder_a_class(tmp_path):
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(DataError, match=r"test/cat/2\.png does not decode"):
         read(Images(size=(5, 6)), tmp_path / "i")
+
+
+def test_a_file_that_is_no_image_is_told_by_its_name(tmp_path):
+    (tmp_path / "i" / "cat").mkdir(parents=True)
+    (tmp_path / "i" / "cat" / "0.png").write_text("nonsense")
+    with zipfile.ZipFile(tmp_path / "i.zip", "w") as archive:
+        archive.write(tmp_path / "i" / "cat" / "0.png", "cat/0.png")
+    for source in (tmp_path / "i", tmp_path / "i.zip"):
+        with pytest.raises(DataError, match=r": cat/0\.png is damaged, or no image of a known format; mend"):
+            Images().fields(source)
 
 
 def test_a_graph_with_its_splits(tmp_path):

@@ -1,0 +1,37 @@
+"""Where a command leaves its file: what is refused before anything is read or computed."""
+
+import os
+from pathlib import Path
+
+from dlcli.errors import UsageError
+
+HDF5 = (".h5", ".hdf5")
+
+
+def check_output(target: Path, *read: Path, option: str = "-o") -> None:
+    """Refuse a path at which no file can be left, or where one would destroy what is read.
+
+    Args:
+        target: Where the file is to be.
+        *read: What is read.
+        option: What named it.
+
+    Raises:
+        UsageError: It is a folder, in none, or what is read.
+    """
+    folder = target.parent
+    if target.is_dir():
+        raise UsageError(f"{option} {target} is a folder; name a file in it")
+    if not folder.is_dir():
+        problem = f"{folder} is a file" if folder.exists() else f"there is no folder {folder}"
+        raise UsageError(f"{option} {target}: {problem}; make the folder first, or name another")
+    for other in read:
+        if target.exists() and other.exists() and os.path.samefile(target, other):
+            raise UsageError(f"{option} {target} is what is read, so it is not written over; name another file")
+
+
+def check_dataset_output(target: Path, *read: Path) -> None:
+    """Refuse what `check_output` refuses, and a file that does not end as a dataset does."""
+    if target.suffix.lower() not in HDF5:
+        raise UsageError(f"a dataset ends with {' or '.join(HDF5)}; got -o {target}")
+    check_output(target, *read)
