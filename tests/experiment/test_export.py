@@ -94,6 +94,17 @@ def test_regression_predicts_targets_in_their_units(tmp_path, monkeypatch):
     np.testing.assert_allclose(spread, each.numpy().std(0), rtol=1e-5, atol=1e-5)
 
 
+def test_folds_of_large_targets_are_exported(tmp_path, monkeypatch):
+    """The spread of large numbers has their rounding, however small it is itself."""
+    monkeypatch.chdir(tmp_path)
+    with h5py.File(tiny_dataset("tiny.h5", task="regression", rows=200), "r+") as file:
+        for split in file.values():
+            split["y"][...] = 1e6 + 50 * split["y"][...]
+    data = {"path": "tiny.h5", "preprocess": ["standardize"], "scale_target": True}
+    run = dlcli.train(recipe("tiny.h5", "mlp", data=data), kfold=5).run
+    assert dlcli.export(run, format="onnx").parity.worst.excess <= 1
+
+
 def test_members_are_exported_by_their_address(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = dlcli.train(recipe(tiny_dataset("tiny.h5")), seeds=2).run

@@ -9,10 +9,12 @@ from torch import Tensor
 from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.errors import DataError, ExportError
-from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, Interface
+from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-5
-"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|."""
+"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; the spread of predictions p by ROUNDING · |p| more."""
+ROUNDING = 8 * torch.finfo(torch.float32).eps
+"""What a few roundings in float32 do to a number, in parts of it."""
 FAR = 1e3
 """How many times beyond the range of their column far values lie."""
 Rows = Mapping[str, Tensor]
@@ -170,7 +172,7 @@ def compare(exported: Run, source: Run, interface: Interface, cases: Sequence[Ca
             _check_finite(case, name, found[name], outputs)
         if exact and case.close:
             for name, outputs in expected.items():
-                here = _largest(case, name, found[name], outputs)
+                here = _largest(case, name, found[name], outputs, _allowed(name, expected))
                 largest = max(largest, float((found[name] - outputs).abs().max()))
                 worst = here if worst is None or here.excess > worst.excess else worst
         elif exact:
@@ -188,8 +190,16 @@ def _refuse(worst: Difference | None) -> None:
         raise ExportError(f"the exported model differs from its source; the worst is {worst}; {_ADVICE}")
 
 
-def _largest(case: Case, output: str, found: Tensor, expected: Tensor) -> Difference:
-    allowed = ABSOLUTE + RELATIVE * expected.abs().double()
+def _allowed(output: str, expected: Outputs) -> Tensor:
+    """Return how far the values of an output may differ."""
+    allowed = ABSOLUTE + RELATIVE * expected[output].abs().double()
+    if output == SPREAD and PREDICTION in expected:
+        # The standard deviation of large, near numbers has the rounding of these numbers, however small it is itself.
+        allowed = allowed + ROUNDING * expected[PREDICTION].abs().double()
+    return allowed
+
+
+def _largest(case: Case, output: str, found: Tensor, expected: Tensor, allowed: Tensor) -> Difference:
     # What is infinite in both is the same, and nothing else that is not finite came so far.
     excess = torch.where(found == expected, 0.0, (found.double() - expected.double()).abs() / allowed)
     place = int(excess.argmax())

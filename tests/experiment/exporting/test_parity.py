@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -60,6 +62,25 @@ def test_the_bound_is_one_in_a_hundred_thousand_of_one_and_of_the_value():
         else:
             with pytest.raises(ExportError, match=r"the worst is validation rows, row 0, logits: exported 100\.001"):
                 compare(run, outputs, CLASSES, [Case("validation rows", far)], exact=True)
+
+
+def test_the_spread_of_predictions_may_have_their_rounding():
+    def predicted(by):
+        return lambda given: {"prediction": given["x"] + 1e6, "spread": torch.full((20, 3), 10 + by)}
+
+    interface = replace(VALUES, outputs=("prediction", "spread"))
+    assert compare(predicted(0.5), predicted(0), interface, cases()[:1], exact=True).worst.excess < 1
+    with pytest.raises(ExportError, match=r"the worst is validation rows, row \d+ of the data, spread: exported"):
+        compare(predicted(1.2), predicted(0), interface, cases()[:1], exact=True)
+    # Probabilities lend nothing to theirs.
+    with pytest.raises(ExportError, match="spread: exported"):
+        compare(
+            lambda given: {**outputs(given), "spread": torch.full((20, 3), 0.1 + 2e-5)},
+            lambda given: {**outputs(given), "spread": torch.full((20, 3), 0.1)},
+            CLASSES,
+            cases()[:1],
+            exact=True,
+        )
 
 
 def test_the_worst_row_is_shown_by_its_number_in_the_data():
