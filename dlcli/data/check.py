@@ -21,7 +21,7 @@ from dlcli.data.memory import stored_fields, too_large
 from dlcli.data.splits import file_splits
 from dlcli.data.stored import StoredField
 from dlcli.data.stored_rows import stored_rows
-from dlcli.data.target import Asked, TargetError, infer_task
+from dlcli.data.target import Asked, TargetError, infer_task, one_class
 from dlcli.data.values import value_findings
 
 IMBALANCE = 10
@@ -92,8 +92,8 @@ def _blocks(fields: Sequence[FieldRows], rows: Tensor) -> Iterator[list[Tensor]]
 
 
 def _constant(field: StoredField, values: FieldRows, training: Tensor) -> list[Finding]:
-    """Find columns that never change in the training rows; single pixels of an image often do not, by nature."""
-    if field.kind not in ("features", "sequence", "image") or len(training) < 2:
+    """Find columns without a value, and those that never change; single pixels of an image often do not, by nature."""
+    if field.kind not in ("features", "sequence", "image") or not len(training):
         return []
     least = most = None
     for (rows,) in _blocks([values], training):
@@ -103,15 +103,26 @@ def _constant(field: StoredField, values: FieldRows, training: Tensor) -> list[F
             low, high = torch.where(flat.isnan(), torch.inf, flat), torch.where(flat.isnan(), -torch.inf, flat)
         least = low.amin(0) if least is None else torch.minimum(least, low.amin(0))
         most = high.amax(0) if most is None else torch.maximum(most, high.amax(0))
-    if least is None or most is None or not (constant := (least >= most).nonzero().flatten().tolist()):
+    if least is None or most is None:
         return []
     columns = len(least)
-    if field.kind == "image" and len(constant) < columns:
-        return [Finding("note", field.where, f"{len(constant)} of {columns} pixels are the same in all training rows")]
-    names = [field.names[column] if field.names else str(column) for column in constant[:_NAMED]]
-    more = ", …" if len(constant) > _NAMED else ""
-    message = f"{len(constant)} of {columns} columns are the same in all training rows and tell nothing"
-    return [Finding("warning", field.where, f"{message}: {', '.join(names)}{more}; remove them")]
+
+    def named(found: list[int]) -> str:
+        names = [field.names[column] if field.names else str(column) for column in found[:_NAMED]]
+        return ", ".join(names) + (", …" if len(found) > _NAMED else "")
+
+    found = []
+    if empty := (least > most).nonzero().flatten().tolist():
+        message = f"{len(empty)} of {columns} columns have no value in any training row, so that none can be filled in"
+        found.append(error(field.where, f"{message}: {named(empty)}; remove them"))
+    constant = (least == most).nonzero().flatten().tolist() if len(training) > 1 else []
+    if field.kind == "image" and 0 < len(constant) < columns:
+        message = f"{len(constant)} of {columns} pixels are the same in all training rows"
+        found.append(Finding("note", field.where, message))
+    elif constant:
+        message = f"{len(constant)} of {columns} columns are the same in all training rows and tell nothing"
+        found.append(Finding("warning", field.where, f"{message}: {named(constant)}; remove them"))
+    return found
 
 
 def _classes(target: StoredField, rows: Tensor, asked: Asked, splits: Mapping[str, Tensor]) -> list[Finding]:
@@ -120,6 +131,8 @@ def _classes(target: StoredField, rows: Tensor, asked: Asked, splits: Mapping[st
         return []
     count = len(asked.classes) or int(rows.max()) + 1
     classes = asked.classes or tuple(map(str, range(count)))
+    if asked.task is Task.MULTICLASS and count == 1:
+        return [error(target.where, one_class(classes[0]))]
 
     def counts(split: Tensor) -> list[int]:
         part = rows.index_select(0, split)

@@ -16,8 +16,9 @@ from dlcli.data.mapping import FieldMapping
 from dlcli.data.memory import stored_fields, too_large
 from dlcli.data.splits import complete_splits, file_splits
 from dlcli.data.stored_rows import stored_rows
-from dlcli.data.target import shape_target, task_of
+from dlcli.data.target import one_class, shape_target, task_of
 from dlcli.data.values import value_findings
+from dlcli.errors import DataError
 
 
 def read_dataset(
@@ -73,6 +74,9 @@ def read_dataset(
             else:
                 settled[field.name] = field.as_field()
         groups = next((tensors[field.name] for field in inspection.by_role("group")), None)
+        classes = settled[target.name].classes
+        if complete and asked.task is Task.MULTICLASS and len(classes) == 1:  # none is listed, and none there but 0
+            raise DataError(f"{path}: {target.where}: {one_class(classes[0])}")
     if complete:
         splits = complete_splits(
             splits,
@@ -81,7 +85,7 @@ def read_dataset(
             stratify=stratify,
             seed=seed,
             target=tensors[target.name],
-            classes=settled[target.name].classes,
+            classes=classes,
             task=asked.task,
             per_position=asked.per_position,
             groups=groups,

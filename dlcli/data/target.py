@@ -119,11 +119,16 @@ def _classes(target: StoredField, task: Task, width: int | None) -> tuple[str, .
         return classes or target.names or tuple(str(label) for label in range(width))
     if width not in (None, 1):
         raise TargetError(f"{task} has one label a row, got {width} columns; set data.task to multilabel, or keep one")
+    if len(classes) == 1:
+        raise TargetError(one_class(classes[0]))
     if classes and task is Task.BINARY and len(classes) != 2:
         raise TargetError(f"binary needs two classes, got {len(classes)}; set data.task to multiclass")
-    if len(classes) == 1:
-        raise TargetError(f"only one class, {classes[0]!r}; a classification needs two at least")
     return classes or (("0", "1") if task is Task.BINARY else ())
+
+
+def one_class(name: str) -> str:
+    """Say that a target has one class alone."""
+    return f"only one class, {name!r}; a classification needs two at least: add rows of another, or take another target"
 
 
 def task_of(path: Path, target: StoredField, fields: Sequence[StoredField], task: Task | None) -> Asked:

@@ -96,8 +96,8 @@ def export(
 ) -> Export:
     """Write a run's model as one artefact, and leave it only if it says what the run says.
 
-    On validation rows and edge cases every output must agree, |a − b| ≤ 1e-5 + 1e-5·|b|, the spread of predictions up to
-    their rounding in float32; on values far outside the data it must be finite and of the same class.
+    On validation rows and edge cases every output must agree, |a − b| ≤ 1e-5 + 1e-5·|b|, the spread of predictions up
+    to their rounding in float32; on values far outside the data it must be finite and of the same class.
 
     Args:
         run: Its path, `NAME/0001`, or `NAME`; `RUN@fold-3` for a member of it.

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from dlcli import atomic
 from dlcli.contracts.task import Task
 from dlcli.data.check import IMBALANCE
 from dlcli.data.describe import FieldDescription, FileDescription, describe
-from dlcli.errors import DataError, UsageError
+from dlcli.errors import DataError, RecipeError, UsageError
 from dlcli.experiment.output_file import check_output
+from dlcli.experiment.prepare import prepare
 from dlcli.experiment.settle import LOSSES
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
+from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.recipe.tune_section import TuneSection
 from dlcli.registry import Registry
@@ -52,6 +55,8 @@ def write_starter(data: Path, output: Path, *, force: bool = False, plugins: Plu
 def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None) -> str:
     """Return a starter recipe for a dataset: task, network, loss and metrics from what is in the file.
 
+    It can be trained: what training looks at before its first step has been looked at.
+
     Args:
         data: The HDF5 file.
         registry: Where the parameters of components and their descriptions come from.
@@ -61,7 +66,7 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         TOML text.
 
     Raises:
-        DataError: The file cannot be read, or has no target or no input.
+        DataError: The file cannot be read, has no target or no input, or cannot be trained on.
     """
     description = describe(data)
     target, inputs = _by_role(description, "target"), _by_role(description, "input")
@@ -69,19 +74,34 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
         raise DataError("\n  ".join([f"{data}: no recipe can be written for it yet:", *description.notes]))
     task = description.task or _likely_task(target[0], data)
     path = Path(os.path.relpath(data, folder or Path.cwd())).as_posix()
+    text = _recipe(description, path, task, registry)
+    table = tomllib.loads(text)
+    table["data"]["path"] = where = str(data.resolve())
+    try:
+        prepare(load_recipe(table, registry), registry)
+    except (DataError, RecipeError) as error:
+        told = str(error).removeprefix(f"{where}: ")
+        problems = [problem.message for problem in error.problems] if isinstance(error, RecipeError) else [told]
+        if description.per_position and description.attributes.get("importer") == "text":
+            problems.append("or import the text again with --set predict=next: one target for each window of tokens")
+        raise DataError(f"no recipe can be written for {data} yet: {'; '.join(problems)}") from None
+    return text
+
+
+def _recipe(description: FileDescription, path: str, task: Task, registry: Registry) -> str:
     architecture = "cnn" if _is_image(description) else "mlp"
+    file = Path(path)
     sections = [
         [
             _comment(
-                f"A first recipe for {data.name}: dlcli build looks at it, dlcli train trains it, dlcli tune tunes it."
+                f"A first recipe for {file.name}: dlcli build looks at it, dlcli train trains it, dlcli tune tunes it."
             ),
             "# Keys that are left out have their defaults; dlcli schema lists them all.",
         ],
-        _keys({"name": _name(data), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
+        _keys({"name": _name(file), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
         ["[data]", *map(_comment, _about(description)), *_data_keys(description, path, task)],
         [
             "[model]",
-            *map(_comment, _doubts(description, architecture)),
             *_component("architecture", architecture, _network(description, architecture), registry, "architecture"),
         ],
         ["[train]", *_train_keys(description, task)],
@@ -144,6 +164,9 @@ def _about(description: FileDescription) -> Iterator[str]:
         shown = ", ".join(list(counts)[:STEPS])
         yield f"{len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
         present = [rows for rows in counts.values() if rows]
+        if len(present) == 1:
+            only = next(name for name, rows in counts.items() if rows)
+            yield f"All rows are of one class, {only}: there is nothing to learn."
         if present and max(present) >= IMBALANCE * min(present):
             yield f"Classes are out of balance ({min(present)} to {max(present)} rows): accuracy will say little."
     if _by_role(description, "weight"):
@@ -155,17 +178,6 @@ def _about(description: FileDescription) -> Iterator[str]:
 def _comment(text: str) -> str:
     """Return a comment of one line; names in a file may hold anything, and TOML allows no control characters."""
     return "# " + " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _doubts(description: FileDescription, architecture: str) -> Iterator[str]:
-    """Yield what the chosen architecture cannot do."""
-    refused = _by_role(description, "condition")
-    kinds = ("tokens", "categorical")
-    refused += [field for field in _by_role(description, "input") if field.kind in kinds and not field.classes]
-    for field in refused:
-        yield f"{architecture} cannot take {field.name} ({field.role}, {field.kind}): choose another architecture."
-    if description.per_position:
-        yield f"{architecture} gives one answer a row, not one a position: choose another architecture."
 
 
 def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]:

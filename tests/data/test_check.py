@@ -1,15 +1,20 @@
 """Problems that are found before training finds them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from dlcli.builtin.preprocessors.impute import Impute
+from dlcli.contracts.field import Field
 from dlcli.contracts.task import Task
 from dlcli.data.check import check
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
+from dlcli.data.read import read_dataset
 from dlcli.errors import DataError
 
 Write = Callable[..., Path]
@@ -55,12 +60,28 @@ def test_missing_values_are_a_recipes_to_fill_in(write: Write) -> None:
     ]
     empty = lacking.copy()
     empty[:, 2] = np.nan
-    found = told(write({"x": empty, "y": Y}, y=TWO), "warning")
-    assert found[1] == "x: 1 of 3 columns are the same in all training rows and tell nothing: 2; remove them"
+    empty[:, 0] = 1
+    path = write({"x": empty, "y": Y}, y=TWO)
+    found = "x: 1 of 3 columns have no value in any training row, so that none can be filled in: 2; remove them"
+    assert told(path, "error") == [found]
+    assert told(path, "warning")[1].startswith(
+        "x: 1 of 3 columns are the same in all training rows and tell nothing: 0"
+    )
+    with pytest.raises(ValueError, match=r"all values of column 2 are missing"):  # as training says
+        Impute().finish(Impute().fit(torch.from_numpy(empty)), Field("x", "input", "features", (3,), "float32"))
     lacking[4, 1] = np.inf
     assert "1 NaN and 1 infinite of 120" in told(write({"x": lacking, "y": Y}, y=TWO), "error")[0]
     image = write({"x": np.full((40, 4, 4, 3), np.nan, "float32"), "y": Y}, y=TWO)
     assert "training would turn NaN: remove these rows" in told(image, "error")[0]
+
+
+@pytest.mark.parametrize(("attributes", "task"), [({"classes": ["no"]}, None), ({}, Task.MULTICLASS)])
+def test_one_class_alone_is_refused_as_by_training(write: Write, attributes: dict[str, list[str]], task: Task) -> None:
+    path = write({"x": X, "y": np.zeros(40, "int64")}, y=attributes)
+    (found,) = [str(finding) for finding in check(path, task=task) if finding.level == "error"]
+    assert "; a classification needs two at least: add rows of another, or take another target" in found
+    with pytest.raises(DataError, match=re.escape(found)):
+        read_dataset(path, task=task)
 
 
 def test_errors_of_structure_and_of_values_together(write: Write) -> None:

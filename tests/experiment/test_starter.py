@@ -8,6 +8,7 @@ import pytest
 
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.build import build
+from dlcli.experiment.import_data import import_data
 from dlcli.experiment.starter import starter_recipe, write_starter
 from dlcli.experiment.tune import show_space, tune
 from dlcli.plugins import load_plugins
@@ -110,15 +111,51 @@ def test_names_in_a_file_cannot_break_out_of_a_comment(dataset, plugins):
     assert tomllib.loads(text)["seed"] == 0
 
 
-def test_what_the_network_cannot_take_is_told(dataset, plugins):
+def test_what_the_network_cannot_take_is_refused(dataset, plugins):
     path = dataset((5,), classes(2), classes=["no", "yes"])
     with h5py.File(path, "a") as file:
         for split in file:
             file[split]["x"].attrs["role"] = "input"
             file[split]["kind_of_row"] = np.zeros(ROWS, "int64")
             file[split]["kind_of_row"].attrs.update(role="condition", kind="categorical", classes=["a"])
-    text = starter_recipe(path, plugins.registry)
-    assert "# mlp cannot take kind_of_row (condition, categorical): choose another architecture." in text
+    with pytest.raises(DataError, match=r"mlp takes no conditions, but the data has kind_of_row; give these fields"):
+        starter_recipe(path, plugins.registry)
+
+
+def test_a_text_imported_by_its_defaults_is_to_be_imported_with_one_target_a_window(tmp_path, plugins):
+    (tmp_path / "t.txt").write_text("to be or not to be, that is the question\n" * 200)
+    path = tmp_path / "t.h5"
+    (note,) = import_data(tmp_path / "t.txt", path, plugins=plugins).notes
+    assert note.startswith("each token has a target, so training needs a network that answers every token")
+    with pytest.raises(
+        DataError, match=r"t\.h5 yet: mlp gives one answer a row.*import the text again with --set pred"
+    ):
+        starter_recipe(path, plugins.registry)
+    assert import_data(tmp_path / "t.txt", path, parameters={"predict": "next"}, plugins=plugins).notes == ()
+    write_starter(path, tmp_path / "recipe.toml", plugins=plugins)
+    assert build(tmp_path / "recipe.toml", plugins=plugins).steps_per_epoch > 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            lambda x, y: x.__setitem__((slice(None), 1), np.nan),
+            r"all values of column 1 are missing in the training rows",
+        ),
+        (lambda x, y: x.__setitem__((3, 1), np.inf), r"x: 1 infinite of 300 values, the first in row 3, column 1"),
+        (lambda x, y: y.attrs.update(classes=["a"]), r"y: only one class, 'a'; a classification needs two"),
+    ],
+)
+def test_what_training_refuses_gets_no_recipe(dataset, plugins, tmp_path, spoil, why):
+    path = dataset((5,), lambda rows: np.zeros(rows, "int64"), classes=["a", "b"])
+    assert "# All rows are of one class, a: there is nothing to learn." in starter_recipe(path, plugins.registry)
+    with h5py.File(path, "a") as file:
+        for split in file.values():
+            spoil(split["x"], split["y"])
+    with pytest.raises(DataError, match=rf"(?s)no recipe can be written for .* yet: .*{why}"):
+        write_starter(path, tmp_path / "recipe.toml", plugins=plugins)
+    assert not (tmp_path / "recipe.toml").exists()
 
 
 def test_rare_classes_are_pointed_out(dataset, plugins):

@@ -129,6 +129,21 @@ class Text(Importer):
                 yield {field.name: made[field.name].copy() for field in fields}
             waiting = waiting[count * self._stride :]
 
+    def notes(self, source: Path) -> tuple[str, ...]:
+        """Return what a target of each token asks of a network.
+
+        Args:
+            source: The file.
+
+        Returns:
+            One sentence, or none.
+        """
+        if self.predict == "next":
+            return ()
+        return (
+            "each token has a target, so training needs a network that answers every token (else: --set predict=next)",
+        )
+
     def _tokens(self, source: Path) -> Iterator[Sequence[str]]:
         """Yield tokens, many at a time; a word is never cut."""
         if not source.is_file():

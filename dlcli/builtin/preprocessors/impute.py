@@ -81,7 +81,8 @@ class Impute(Preprocessor):
             more = ", …" if len(empty) > 8 else ""
             raise ValueError(
                 f"all values of column {', '.join(names)}{more} are missing in the training rows, so that there is no "
-                f'{self.strategy}; remove the column, or fill in a number: {{ name = "impute", strategy = "constant" }}'
+                f"{self.strategy}; remove the column (of a CSV: dlcli data import --set drop='[…]'), or fill in a "
+                'number: { name = "impute", strategy = "constant" }'
             )
         if self.strategy == "mean":
             return {"fill": state["mean"]}

@@ -12,7 +12,7 @@ from dlcli.errors import DataError, ExportError
 from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-5
-"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; the spread of predictions p by ROUNDING · |p| more."""
+"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; the spread of predictions p ROUNDING · |p| more."""
 ROUNDING = 8 * torch.finfo(torch.float32).eps
 """What a few roundings in float32 do to a number, in parts of it."""
 FAR = 1e3
