@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dlcli.cli.options import Json, Quiet
+from dlcli.cli.options import Json, Overwrite, Quiet
 from dlcli.cli.output import print_json, show, stderr_console, stdout_console
 
 
@@ -49,6 +49,7 @@ def import_(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides which rows go into which split.")] = 0,
     licence: Annotated[str | None, typer.Option(metavar="TEXT", help="The data's licence, kept in the file.")] = None,
+    overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look, and say what would be written.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -70,6 +71,7 @@ def import_(
             stratify=stratify,
             seed=seed,
             licence=licence,
+            overwrite=overwrite,
             dry_run=dry_run,
             progress=progress,
         )

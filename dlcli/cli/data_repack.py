@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dlcli.cli.options import DataFile, Json, Quiet
+from dlcli.cli.options import DataFile, Json, Overwrite, Quiet
 from dlcli.cli.output import print_json, show, stderr_console, stdout_console
 
 
@@ -28,6 +28,7 @@ def repack(
             help="Another type that holds all values, such as x=uint8; y=classes for texts. May be repeated.",
         ),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -37,7 +38,15 @@ def repack(
     from dlcli.report.repack import repacked_view
 
     with PredictionProgress(stderr_console() if as_json else stdout_console(), quiet=quiet) as progress:
-        repacked = repack_file(file, output, codec=codec, chunk_mb=chunk_mb, dtypes=dtype or (), progress=progress)
+        repacked = repack_file(
+            file,
+            output,
+            codec=codec,
+            chunk_mb=chunk_mb,
+            dtypes=dtype or (),
+            overwrite=overwrite,
+            progress=progress,
+        )
     if as_json:
         print_json(repacked.as_json())
     elif not quiet:

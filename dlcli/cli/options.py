@@ -41,6 +41,7 @@ Folds = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Folder of run directories.")]
 DataFile = Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file.")]

@@ -80,6 +80,7 @@ def import_data(
     stratify: bool | None = None,
     seed: int = 0,
     licence: str | None = None,
+    overwrite: bool = False,
     dry_run: bool = False,
     plugins: Plugins | None = None,
     progress: Progress | None = None,
@@ -88,7 +89,7 @@ def import_data(
 
     Args:
         source: The file or folder.
-        output: The dataset, `.h5` or `.hdf5`; one that exists is replaced. Not needed for a dry run.
+        output: The dataset, `.h5` or `.hdf5`. Not needed for a dry run.
         format: Name of the importer; None to go by the source.
         parameters: The importer's parameters that are not to have their default.
         split: Share of the rows for `val`, or `none`; None: what the source itself says, else 0.2.
@@ -96,6 +97,7 @@ def import_data(
         stratify: Whether to divide by class; None: where there is one class a row, and neither groups nor time.
         seed: Decides which rows go where, ≥ 0.
         licence: The data's licence, kept in the file.
+        overwrite: Whether a dataset that is there already may be replaced.
         dry_run: Whether only to look.
         plugins: Loaded plugins; loaded here where None.
         progress: Is told how it goes on.
@@ -114,7 +116,7 @@ def import_data(
     if seed < 0:
         raise UsageError(f"--seed is 0 or more; got {seed}")
     if target is not None:
-        check_dataset_output(target, path)
+        check_dataset_output(target, path, overwrite=overwrite)
     elif not dry_run:
         raise UsageError("say where to write the dataset, -o out.h5; or only look, with --dry-run")
     tell = progress or (lambda what, done, total: None)

@@ -30,8 +30,19 @@ def check_output(target: Path, *read: Path, option: str = "-o") -> None:
             raise UsageError(f"{option} {target} is what is read, so it is not written over; name another file")
 
 
-def check_dataset_output(target: Path, *read: Path) -> None:
-    """Refuse what `check_output` refuses, and a file that does not end as a dataset does."""
+def check_dataset_output(target: Path, *read: Path, overwrite: bool = False) -> None:
+    """Refuse what `check_output` refuses, a file that does not end as a dataset does, and one that is there already.
+
+    Args:
+        target: Where the dataset is to be.
+        *read: What is read.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        UsageError: One of these.
+    """
     if target.suffix.lower() not in HDF5:
         raise UsageError(f"a dataset ends with {' or '.join(HDF5)}; got -o {target}")
     check_output(target, *read)
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} is there already: give another file with -o, or --overwrite to replace it")

@@ -61,6 +61,7 @@ def repack(
     codec: str | None = None,
     chunk_mb: float = 1.0,
     dtypes: Sequence[str] = (),
+    overwrite: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Repacked:
     """Write all of a file again in chunks of whole rows, and check that every value is the same.
@@ -71,6 +72,7 @@ def repack(
         codec: `gzip`, `lzf` or `none` for all datasets; None: gzip where the source is compressed and that pays.
         chunk_mb: About how many MB of values a chunk has; one row at least.
         dtypes: Other types, such as `x=uint8`, where these hold all values; `y=classes` turns texts into numbers.
+        overwrite: Whether a dataset that is there already may be replaced.
         progress: Is told how many rows are done, of how many.
 
     Returns:
@@ -86,7 +88,7 @@ def repack(
         raise UsageError(f"--codec {codec} is unknown; allowed are {', '.join(CODECS)}")
     if not 0.001 <= chunk_mb <= 1000:
         raise UsageError(f"--chunk-mb is a number from 0.001 to 1000; got {chunk_mb:g}")
-    check_dataset_output(output, source)
+    check_dataset_output(output, source, overwrite=overwrite)
     wanted = wanted_types(dtypes)
     stored = contents(source)
     datasets = [item for item in stored if isinstance(item, StoredDataset)]

@@ -180,8 +180,11 @@ def test_data_repack(dlcli, workplace, tmp_path):
     assert outcome.code == 0
     assert f"written  {output}, every value checked" in outcome.out
     assert "read shuffled" in outcome.out
-    assert dlcli("data", "repack", "blobs.h5", "-o", output, "--json").json["output"] == output
-    assert dlcli("data", "repack", "blobs.h5", "-o", output, "-q") == (0, "", "")
+    again = ("data", "repack", "blobs.h5", "-o", output)
+    refused = dlcli(*again)
+    assert (refused.code, "--overwrite to replace it" in refused.err) == (2, True)
+    assert dlcli(*again, "--overwrite", "--json").json["output"] == output
+    assert dlcli(*again, "--overwrite", "-q") == (0, "", "")
     assert dlcli("data", "repack", "blobs.h5", "-o", "blobs.h5").code == 2
     assert dlcli("data", "show", output).code == 0
 

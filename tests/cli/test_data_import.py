@@ -24,5 +24,8 @@ def test_json_is_one_object_and_the_view_names_what_was_found(tmp_path, capsys):
         "a semicolon is",
     ):
         assert text in shown
-    assert run([*words, "-q", "--set", "delimiter=,"]) == 2
+    assert run([*words, "-q"]) == 2
+    assert "o.h5 is there already: give another file with -o, or --overwrite to replace it" in capsys.readouterr().err
+    assert run([*words, "-q", "--overwrite"]) == 0
+    assert run([*words, "-q", "--overwrite", "--set", "delimiter=,"]) == 2
     assert "has no column 3; there are 1: a;b;label" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_names_from_files_are_shown_as_they_are(dlcli, tmp_path):
     outcome = dlcli("predict", "odd", "binary.h5")
     assert outcome.code == 0
     assert "[/red]" in outcome.out
-    assert "\ufffd[2J" in outcome.out
+    assert r"\x1b[2J" in outcome.out
     assert "\x1b[2J" not in outcome.out
 
 

@@ -51,7 +51,7 @@ def test_groups_stay_whole_time_goes_last_and_none_stays_together(table, tmp_pat
     import_data(table, out, parameters={"target": "label", "group": "who"}, test=0.2)
     places = {n // 4: split for split in ("train", "val", "test") for n in numbers(out, split)}
     assert all(places[n // 4] == split for split in ("train", "val", "test") for n in numbers(out, split))
-    made = import_data(table, out, parameters={"target": "label", "time": "who"}, split="0.25")
+    made = import_data(table, out, parameters={"target": "label", "time": "who"}, split="0.25", overwrite=True)
     assert made.how == "the last rows in time"
     lines = table.read_text().splitlines()
     turned = table.with_name("turned.csv")
@@ -59,7 +59,7 @@ def test_groups_stay_whole_time_goes_last_and_none_stays_together(table, tmp_pat
     mixed = import_data(turned, parameters={"target": "label", "time": "who"}, dry_run=True)
     assert "within a split not in the order of time" in mixed.how
     assert numbers(out, "val") == [*range(28, 40)]  # rows of one time are not parted
-    import_data(table, out, parameters={"target": "label"}, split="none")
+    import_data(table, out, parameters={"target": "label"}, split="none", overwrite=True)
     with h5py.File(out) as file:
         assert [*file] == ["x", "colour", "y"]
         assert file["x"][:, 0].tolist() == [*range(40)]
@@ -115,7 +115,7 @@ def test_a_class_of_one_row_and_too_many_texts(tmp_path):
     assert import_data(path, out, parameters={"target": "b"}, stratify=False).splits == {"train": 8, "val": 2}
     path.write_text("a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(1001)))
     with pytest.raises(DataError, match="'a' has more than 1,000 different texts, too many for categories"):
-        import_data(path, out, parameters={"target": "b"})
+        import_data(path, tmp_path / "other.h5", parameters={"target": "b"})
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,6 @@ def test_what_stops_it_leaves_nothing_new_and_the_old_file(table, tmp_path, monk
 
     monkeypatch.setattr(CSV, "chunks", stopping)
     with pytest.raises(type(failure) if isinstance(failure, Exception) else failure):
-        import_data(table, out, parameters={"target": "label"}, split="none")
+        import_data(table, out, parameters={"target": "label"}, split="none", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.h5", "t.csv"]
     assert (out.read_bytes(), table.read_bytes()) == (b"old", before)

@@ -131,7 +131,8 @@ def test_a_text_imported_by_its_defaults_is_to_be_imported_with_one_target_a_win
         DataError, match=r"t\.h5 yet: mlp gives one answer a row.*import the text again with --set pred"
     ):
         starter_recipe(path, plugins.registry)
-    assert import_data(tmp_path / "t.txt", path, parameters={"predict": "next"}, plugins=plugins).notes == ()
+    again = {"parameters": {"predict": "next"}, "overwrite": True, "plugins": plugins}
+    assert import_data(tmp_path / "t.txt", path, **again).notes == ()
     write_starter(path, tmp_path / "recipe.toml", plugins=plugins)
     assert build(tmp_path / "recipe.toml", plugins=plugins).steps_per_epoch > 0
 
