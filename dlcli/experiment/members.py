@@ -18,12 +18,13 @@ from dlcli.contracts.randomness import derive
 from dlcli.data.kfold import INNER_SHARE, FoldPlan, cross_validation, fold_rows, told, with_inner_parts
 from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
-from dlcli.errors import DataError, Problem, RecipeError
+from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.fold_file import read_saved_folds
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.layers.input_layers import UnfitInputLayersError, in_front
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
+from dlcli.training.regularization import Regularization
 
 SHOWN_DIGITS = 12
 """Of a digest, where people compare it."""
@@ -223,7 +224,7 @@ def make_member(
 
 
 def check_architecture(member: Member) -> None:
-    """Refuse an architecture that cannot be built for its data, or not trained in batches of one row.
+    """Refuse an architecture that cannot be built for its data, nor trained by single rows or with its regularizers.
 
     Args:
         member: Any member that has it.
@@ -240,6 +241,19 @@ def check_architecture(member: Member) -> None:
     if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
+    try:
+        _try_regularizers(network, member)
+    except UsageError as error:
+        raise RecipeError([Problem("", "regularizers", str(error))]) from error
+
+
+def _try_regularizers(network: nn.Module, member: Member) -> None:
+    """Draw the regularizers' noise for a first batch: they say so where they have nothing to work on."""
+    inputs = member.io.inputs
+    regularization = Regularization(member.regularizers, network, tuple(field.name for field in inputs))
+    batch = tuple(torch.zeros(()).expand(member.batch_size, *field.shape) for field in inputs)
+    streams = regularization.streams(member.seed, 1, torch.device("cpu"))
+    regularization.draw(member.regularizers, streams, batch, dict(network.named_parameters()))
 
 
 def _refuses_one_row(network: nn.Module, member: Member) -> bool:

@@ -1,5 +1,6 @@
 """Run directories: made under a fresh number, described by `run.json`, found by path or name."""
 
+import contextlib
 import difflib
 import os
 import shutil
@@ -95,6 +96,11 @@ class RunDirectory:
         found = self.read() if file.exists() else {"format": FORMAT}
         atomic.write_json(file, {**found, **entries})
 
+    def remove(self) -> None:
+        """Remove it, and the folder of its name where no other run is in it."""
+        atomic.remove_folder(self.path)
+        _remove_empty(self.path.parent)
+
     def sweep(self) -> None:
         """Remove what a process that was killed left half-written, for a run that nobody is at work on.
 
@@ -159,6 +165,13 @@ def make_run(name: str, fill: Callable[[RunDirectory], T], root: Path = RUNS) ->
                 return RunDirectory(path), filled
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder unless something is in it, which only removing it finds out for certain."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def find_run(reference: str | Path, root: Path = RUNS) -> RunDirectory:

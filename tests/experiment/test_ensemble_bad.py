@@ -17,6 +17,7 @@ from dlcli.experiment.evaluate import evaluate
 from dlcli.experiment.load import load
 from dlcli.experiment.train import train
 from dlcli.experiment.tune import tune
+from dlcli.report.ensemble_plain import QuietEnsembleDisplay
 from dlcli.testing import isolated_plugins
 
 DEEP = {"architecture": "mlp", "hidden": [8, 8]}
@@ -159,7 +160,41 @@ def test_a_strategy_of_one_architecture_refuses_others(folder, plugins, strategy
     message = rf"{strategy} trains networks of the recipe's \[model\] alone, but \[\[ensemble.members\]\] lists linear"
     with pytest.raises(UsageError, match=message):
         ensemble(network(train={"epochs": 20}, ensemble={"strategy": strategy, "members": members}), plugins=plugins)
-    assert not list(folder.glob("runs/*/0*"))
+    assert not list(folder.glob("runs/*"))
+
+
+class Telling(QuietEnsembleDisplay):
+    """Knows whether anything was shown."""
+
+    shown = False
+
+    def run_started(self, *told, **more):
+        self.shown = True
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"strategy": "gradient_boosting", "data": {"scale_target": True}},
+            r"data\.scale_target: these networks add up",
+        ),
+        ({"strategy": "soup", "train": {"epochs": 1}}, r"soup trains in two parts, but train\.epochs is 1"),
+        (
+            {"strategy": "bagging", "regularizers": [{"name": "random_flip"}]},
+            r"random_flip changes images, but no input",
+        ),
+    ],
+)
+def test_what_can_be_seen_before_training_shows_and_leaves_nothing(folder, plugins, changes, message):
+    data = regression_file(folder / "diabetes.h5")
+    recipe = network(data, ensemble={"strategy": changes.pop("strategy")})
+    recipe["data"] |= changes.pop("data", {})
+    display = Telling()
+    with pytest.raises(UsageError, match=message):
+        ensemble({**recipe, **changes}, display=display, plugins=plugins)
+    assert not display.shown
+    assert not list(folder.glob("runs/*"))
 
 
 def test_tables_of_members_beside_runs(runs, plugins):
@@ -175,7 +210,7 @@ def test_strategies_that_need_validation_rows_where_there_are_none(folder, plugi
     together = {"rows": "train+val", "monitor": "train_loss"}
     with pytest.raises(UsageError, match=r"(chooses|fits its weights) (by|on) validation rows, and there are none"):
         ensemble(network(train=together, ensemble={"strategy": strategy}), plugins=plugins)
-    assert not list(folder.glob("runs/*/0*"))
+    assert not list(folder.glob("runs/*"))
 
 
 def test_runs_that_share_no_rows_to_decide_by(folder, plugins):
@@ -205,7 +240,7 @@ def test_what_regression_does_not_have(folder, plugins, section, error, message)
     data = regression_file(folder / "diabetes.h5")
     with pytest.raises(error, match=message):
         ensemble(network(data, ensemble=section), plugins=plugins)
-    assert not list(folder.glob("runs/*/0*"))
+    assert not list(folder.glob("runs/*"))
 
 
 def test_what_regression_runs_do_not_have(runs, plugins):
@@ -384,7 +419,7 @@ def test_data_that_cannot_be_folded_leaves_nothing(folder, plugins):
     stack = {"name": "stacking", "folds": 400}
     with pytest.raises(DataError, match="too few for 400 folds"):
         ensemble(network(ensemble={"strategy": stack}), plugins=plugins)
-    assert not list(folder.glob("runs/*/0*"))
+    assert not list(folder.glob("runs/*"))
 
 
 def test_an_engine_that_cannot_do_it_loses_nothing(folder, plugins):
@@ -392,7 +427,7 @@ def test_an_engine_that_cannot_do_it_loses_nothing(folder, plugins):
     recipe = network(train={"averager": "ema", "epochs": 1}, ensemble=section)
     with pytest.raises(UsageError, match=r"--engine vectorized: a stack keeps no averages of weights"):
         ensemble(recipe, engine="vectorized", plugins=plugins)
-    assert not list(folder.glob("runs/*/0*"))
+    assert not list(folder.glob("runs/*"))
 
 
 @pytest.fixture

@@ -17,9 +17,11 @@ from dlcli.experiment.evaluate import evaluate
 from dlcli.experiment.load import load
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.train import train
+from dlcli.experiment.tune import tune
 from dlcli.experiment.warm_start import warm_start
 from dlcli.recipe.load import load_recipe
 from dlcli.report.plain import QuietDisplay
+from dlcli.testing import tiny_dataset
 
 DIGITS = Path(__file__).parents[2] / "recipes/digits/digits.h5"
 
@@ -241,6 +243,16 @@ def test_wrong_tasks_and_monitors_are_told_together(folder, plugins, recipe):
     assert "2 problems in the recipe" in text
     assert "train.loss: mse is for regression, but the target makes this a multiclass task" in text
     assert "train.metrics: rmse is for regression" in text
+    assert not (folder / "runs").exists()
+
+
+def test_a_regularizer_that_has_nothing_to_work_on_leaves_nothing(folder, plugins, recipe):
+    flip = recipe(data={"path": str(tiny_dataset("tiny.h5"))}, regularizers=[{"name": "random_flip"}])
+    with pytest.raises(RecipeError, match=r"regularizers: random_flip changes images, but no input is one \(x\)"):
+        train(flip, plugins=plugins)
+    tuned = {**flip, "tune": {"trials": 2, "space": {"train.optimizer.lr": {"log_uniform": [1e-3, 1e-1]}}}}
+    with pytest.raises(RecipeError, match=r"regularizers: random_flip changes images, but no input is one \(x\)"):
+        tune(tuned, plugins=plugins)
     assert not (folder / "runs").exists()
 
 

@@ -1,7 +1,5 @@
 """Carries out a strategy's plan: round after round its members are trained, and it is sent what came of them."""
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.batch import Batches
+from dlcli.contracts.ensemble import Plan
 from dlcli.contracts.ensemble_members import Combination, MemberResult, MemberSpecification, Outcome, SingleMember
 from dlcli.contracts.member import Engine, Member, Watch
 from dlcli.errors import DlcliError, PluginError, TrainingError, UsageError
@@ -20,6 +19,7 @@ from dlcli.experiment.ensembling.context import StrategyContext
 from dlcli.experiment.ensembling.members import MemberRoom
 from dlcli.experiment.ensembling.outputs import MemberOutputs, wiring_of
 from dlcli.experiment.ensembling.store import MemberStore, Training
+from dlcli.experiment.ensembling.structure import digest, structure_of
 from dlcli.experiment.models.outputs import outputs_on
 from dlcli.report.ensemble_display import EnsembleDisplay
 from dlcli.training.averaging import reestimate_batch_norm
@@ -45,6 +45,17 @@ class TrainedState:
     member: Member
     training: Training
     result: MemberResult
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a plan.
+
+    Args:
+        outcome: What it came to.
+    """
+
+    outcome: Outcome
 
 
 class Conductor:
@@ -84,6 +95,8 @@ class Conductor:
         self._checkpoint_seconds, self._engine, self._resume = checkpoint_seconds, engine, resume
         self._outputs = outputs
         self._rounds = 0
+        self._plan: Plan | None = None
+        self._asked: Sequence[MemberSpecification] | _End | None = None
         self.states: dict[str, TrainedState] = {}
         self.trainings: list[Training] = []
 
@@ -102,29 +115,56 @@ class Conductor:
             TrainingError: Every member of a round failed.
             Interrupted: The user stopped it; the state is saved.
         """
-        plan = context.strategy.plan(context)
-        answer: Callable[[], Sequence[MemberSpecification]] = partial(next, plan)
-        while True:
-            try:
-                specifications = answer()
-            except StopIteration as end:
-                outcome: Outcome = end.value
-                self._check_outcome(context, outcome)
-                return outcome
-            except ValueError as error:
-                raise UsageError(str(error)) from error
-            except DlcliError:
+        if self._asked is None:
+            self._asked = self._answer(context, partial(next, self._plan_of(context)))
+        while not isinstance(self._asked, _End):
+            results = self._train(context, self._asked)
+            self._asked = self._answer(context, partial(self._plan_of(context).send, results))
+        self._check_outcome(context, self._asked.outcome)
+        return self._asked.outcome
+
+    def begin(self, context: StrategyContext) -> None:
+        """Ask for the first round and make its members, so that what cannot be done is told before anything is shown.
+
+        Args:
+            context: As for `run`, which goes on from there.
+
+        Raises:
+            UsageError: The strategy cannot do it with this data, or the members cannot be made.
+            PluginError: It asked for something that makes no sense.
+        """
+        self._asked = self._answer(context, partial(next, self._plan_of(context)))
+        if not isinstance(self._asked, _End):
+            for specification in self._asked:
+                self._room.make(specification)
+
+    def _plan_of(self, context: StrategyContext) -> Plan:
+        if self._plan is None:
+            self._plan = context.strategy.plan(context)
+        return self._plan
+
+    def _answer(
+        self, context: StrategyContext, ask: Callable[[], Sequence[MemberSpecification]]
+    ) -> "Sequence[MemberSpecification] | _End":
+        """Return what a strategy asks for next, or its outcome."""
+        try:
+            specifications = ask()
+        except StopIteration as end:
+            return _End(end.value)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        except DlcliError:
+            raise
+        except Exception as error:
+            if type(context.strategy).__module__.startswith("dlcli."):
                 raise
-            except Exception as error:
-                if type(context.strategy).__module__.startswith("dlcli."):
-                    raise
-                raise PluginError(
-                    f"the strategy {context.strategy.name} failed ({type(error).__name__}: {error}); its package is at "
-                    "fault, --debug shows where"
-                ) from error
-            if not self._rounds:
-                _check_architectures(context, specifications)
-            answer = partial(plan.send, self._train(context, specifications))
+            raise PluginError(
+                f"the strategy {context.strategy.name} failed ({type(error).__name__}: {error}); its package is at "
+                "fault, --debug shows where"
+            ) from error
+        if not self._rounds:
+            _check_architectures(context, specifications)
+        return specifications
 
     def _train(
         self, context: StrategyContext, specifications: Sequence[MemberSpecification]
@@ -252,25 +292,3 @@ def _check_architectures(context: StrategyContext, specifications: Sequence[Memb
 def _alone(engine: Engine) -> Engine:
     """Return how a single member trains: a stack of one gains nothing, and may not be possible."""
     return "auto" if engine == "vectorized" else engine
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return a digest of tensors by name."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
-
-
-def structure_of(member: Member) -> str:
-    """Return what networks must share for their weights to be averaged: how they are built, and what they are fed."""
-    states = {
-        f"{name}.{place}.{key}": tensor
-        for name, chain in member.preprocessing.items()
-        for place, fitted in enumerate(chain)
-        for key, tensor in fitted.state.items()
-    }
-    columns = {name: tensor.tolist() for name, tensor in member.input_columns.items()}
-    parts = [member.architecture.stack_key(), repr(member.io), columns, digest(states)]
-    return json.dumps(parts)

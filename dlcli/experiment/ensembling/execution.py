@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlcli import atomic
 from dlcli.contracts.ensemble_members import MemberResult
 from dlcli.contracts.run import RunInfo
 from dlcli.data.streamed_batches import make_batches
@@ -81,11 +80,13 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
         watch = RunWatch(info, display, observers, interruption)
         try:
             ensembling = _assemble(execution, device, watch, display, plugins)
+            if not prepared.given:  # of given models the first step is all the work
+                ensembling.conductor.begin(ensembling.context)
         except DlcliError:
             if execution.resume:
                 run.update(status=before.get("status"), finished=before.get("finished"))  # as it was
             else:
-                atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+                run.remove()  # nothing was made, and the user will ask again
             raise
         context = ensembling.context
         display.run_started(info, train.epochs, context.monitor, context.direction)
@@ -103,7 +104,7 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
             with contextlib.suppress(StorageError):
                 refused = isinstance(error, UsageError | DataError | PluginError)
                 if refused and not execution.resume and not _has_trained(run):
-                    atomic.remove_folder(run.path)  # nothing was made, and the user will ask again
+                    run.remove()  # nothing was made, and the user will ask again
                 elif execution.resume and before.get("status") == "finished":
                     run.update(status="finished", finished=before.get("finished"))  # as good as it was
                 else:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from dlcli.contracts.ensemble_members import Combination, Outcome, SingleMember
-from dlcli.experiment.ensembling.conductor import digest
 from dlcli.experiment.ensembling.outputs import combined_outputs, wiring_of
 from dlcli.experiment.ensembling.state import Ensembling
+from dlcli.experiment.ensembling.structure import digest
 from dlcli.experiment.models.combination import Wiring
 from dlcli.experiment.models.outputs import figures_of
 from dlcli.experiment.summary import finite_number
