@@ -13,6 +13,8 @@ from dlcli.builtin.importers.delimited import Delimited
 MISSING_CLASS = "missing"
 """The class of a category that is missing."""
 Taken = Literal["numeric", "categorical", "time"]
+_EXACT = 2**24
+"""Up to here float32 holds every whole number."""
 _FEW = 20
 """Distinct numbers that are counted, at most."""
 
@@ -202,6 +204,11 @@ class Survey:
         return self.taken == "categorical" or (self.taken is None and bool(self.texts))
 
     @property
+    def rounded(self) -> bool:
+        """Whether it holds whole numbers of which float32 makes others."""
+        return bool(self.numbers) and self.whole and max(-self.low, self.high) > _EXACT
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """Its categories in order, numbers by size, the missing ones last; None where there are too many."""
         if self.texts is None:
@@ -210,6 +217,34 @@ class Survey:
         if all(map(_reads_as_number, found)):
             found.sort(key=float)
         return (*found, *((MISSING_CLASS,) if self.gaps else ()))
+
+
+def column_notes(surveys: Sequence[Survey]) -> str:
+    """Say of which columns of inputs not everything is kept, or nothing is there, and what to do."""
+    found = []
+    if told := rounding_note(surveys):
+        names = _names([survey for survey in surveys if survey.rounded])
+        found.append(f"{told}; if they only name something, leave them out: --set drop='{names}'")
+    if empty := [survey for survey in surveys if survey.rows and not survey.numbers]:
+        found.append(f"{_listed(empty)}: no value in any row; leave out: --set drop='{_names(empty)}'")
+    return "; ".join(found)
+
+
+def rounding_note(surveys: Sequence[Survey]) -> str:
+    """Say which columns hold whole numbers that float32 rounds."""
+    rounded = [survey for survey in surveys if survey.rounded]
+    if not rounded:
+        return ""
+    ends = f"{min(survey.low for survey in rounded):.0f} to {max(survey.high for survey in rounded):.0f}"
+    return f"{_listed(rounded)}: whole numbers, {ends}, as float32, in which neighbours beyond {_EXACT} become equal"
+
+
+def _listed(surveys: Sequence[Survey]) -> str:
+    return ", ".join(survey.name for survey in surveys[:8]) + (", …" if len(surveys) > 8 else "")
+
+
+def _names(surveys: Sequence[Survey]) -> str:
+    return f"[{', '.join(_quoted(survey.name) for survey in surveys)}]"
 
 
 def _reads_as_infinity(cell: str) -> bool:

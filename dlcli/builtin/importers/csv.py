@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -8,7 +9,14 @@ from pydantic import Field
 from dlcli import TEXTS, DataError, Importer, SourceField, UsageError
 from dlcli.builtin.importers.categories import category_field, coded, field_name
 from dlcli.builtin.importers.column_places import Column, named, place_of, widths_of
-from dlcli.builtin.importers.columns import NotANumberError, Survey, parse_numbers, parse_times
+from dlcli.builtin.importers.columns import (
+    NotANumberError,
+    Survey,
+    column_notes,
+    parse_numbers,
+    parse_times,
+    rounding_note,
+)
 from dlcli.builtin.importers.delimited import Delimited, open_delimited, path_opener
 
 _RESERVED = ("x", "y", "group", "time", "train", "val", "test", "splits")
@@ -107,9 +115,8 @@ class CSV(Importer):
         if numeric:
             gaps = tuple(survey.gaps for survey in numeric)
             names = tuple(survey.name for survey in numeric)
-            found.append(
-                SourceField("x", "x", (len(names),), "float32", rows, "features", (), names, "input", missing=gaps)
-            )
+            x = SourceField("x", "x", (len(names),), "float32", rows, "features", (), names, "input", missing=gaps)
+            found.append(replace(x, note=column_notes(numeric)))
         taken = set(_RESERVED)
         for survey in inputs:
             if survey.categorical:
@@ -244,7 +251,7 @@ class CSV(Importer):
                 raise UsageError(
                     f"several targets are numbers, but column {texts[0]!r} holds categories; name one target"
                 )
-            note = ""
+            note = rounding_note(surveys)
             if len(surveys) == 1 and first.few is not None:
                 note = (
                     f"{len(first.few)} different whole numbers, {first.low:g} to {first.high:g}, taken as numbers; as "

@@ -19,6 +19,8 @@ READ_ROWS = 2**16
 """Rows that are read at once, at most; importers give fewer where rows are large."""
 MOST_CLASSES = 1000
 """Different texts or whole numbers of one field, at most, for them to be classes."""
+EXACT = 2**24
+"""Up to here float32, which networks are given, holds every whole number."""
 _NAMED: dict[str, Role] = {"x": "input", "y": "target", **{role: role for role in ROLES}}
 
 
@@ -56,6 +58,9 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
     if open_:
         found = _distinct(rows, source, open_)
         fields = [_with_classes(field, found[field.name]) if field.name in found else field for field in fields]
+    if wide := [field for field in fields if _may_be_rounded(field)]:
+        most = _largest(rows, wide)
+        fields = [replace(f, note=_rounded(most[f.name])) if most.get(f.name, 0) > EXACT else f for f in fields]
     if None in counts:
         total = sum(len(arrays[fields[0].name]) for arrays in rows.arrays(rows.parts[0], [fields[0].name], READ_ROWS))
         fields = [replace(field, rows=total) for field in fields]
@@ -102,6 +107,26 @@ def _is_whole(field: SourceField) -> bool:
     return field.dtype.startswith(("int", "uint", "bool")) and not field.shape
 
 
+def _may_be_rounded(field: SourceField) -> bool:
+    """Return whether numbers of an input become float32 for a network, and may be too large for it."""
+    numbers = field.kind in (None, "features", "sequence") and not field.classes
+    return numbers and field.role in ("input", "condition") and field.dtype in ("int32", "uint32", "int64", "uint64")
+
+
+def _largest(rows: ImportedRows, fields: Sequence[SourceField]) -> dict[str, int]:
+    """Return the largest size of fields' numbers; reads them once."""
+    found = {field.name: 0 for field in fields}
+    for arrays in rows.arrays(rows.parts[0], list(found), READ_ROWS):
+        for name, most in found.items():
+            if arrays[name].size:
+                found[name] = max(most, -int(arrays[name].min()), int(arrays[name].max()))
+    return found
+
+
+def _rounded(most: int) -> str:
+    return f"whole numbers up to {most}; as float32, which a network is given, neighbours beyond {EXACT} become equal"
+
+
 def _listed(fields: Sequence[SourceField]) -> str:
     names = [name for field in fields for name in (field.names or (field.name,))]
     return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
@@ -127,7 +152,8 @@ def _with_classes(field: SourceField, values: set[str] | set[int]) -> SourceFiel
         return replace(field, kind="categorical", classes=tuple(sorted(map(str, values))))
     low, high = int(min(values, default=0)), int(max(values, default=0))
     if low < 0 or high >= MOST_CLASSES:
-        return replace(field, dtype="float32", note=f"whole numbers, {low} to {high}, taken as numbers")
+        lost = f", as float32, in which neighbours beyond {EXACT} become equal" * (max(-low, high) > EXACT)
+        return replace(field, dtype="float32", note=f"whole numbers, {low} to {high}, taken as numbers{lost}")
     return replace(
         field,
         kind="categorical",

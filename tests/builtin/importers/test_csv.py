@@ -30,6 +30,20 @@ def written(path, text, encoding="utf-8"):
 TABLE = "age;colour;km/h;when;who;label\n1;red;2.5;2024-01-02;b;7\n;;4e3;2024-01-01;a;8\n3; blue ;-1;2023-12-31;b;7\n"
 
 
+def test_what_float32_rounds_and_what_is_not_there_is_told(tmp_path):
+    rows = "".join(f"{2**24 + i},{i},{2**24 - i},{1e9 + i / 2},,{2**25 + i}\n" for i in range(30))
+    fields, values = read(written(tmp_path / "t.csv", "id,age,near,broken,none,y\n" + rows), target="y")
+    assert values["x"][0, 0] == values["x"][1, 0]
+    assert fields["x"].note == (
+        "id: whole numbers, 16777216 to 16777245, as float32, in which neighbours beyond 16777216 become equal; if they "
+        "only name something, leave them out: --set drop='[\"id\"]'; none: no value in any row; leave out: --set "
+        "drop='[\"none\"]'"
+    )
+    assert fields["y"].note.startswith("y: whole numbers, 33554432 to 33554461, as float32, in which neighbours")
+    fields, _ = read(tmp_path / "t.csv", target="y", drop=["id", "none"])
+    assert fields["x"].note == ""
+
+
 def test_columns_are_told_apart(tmp_path):
     path = written(tmp_path / "t.csv", TABLE)
     fields, values = read(path, target="label", group="who", time="when")
