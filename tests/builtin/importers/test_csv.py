@@ -35,8 +35,8 @@ def test_what_float32_rounds_and_what_is_not_there_is_told(tmp_path):
     fields, values = read(written(tmp_path / "t.csv", "id,age,near,broken,none,y\n" + rows), target="y")
     assert values["x"][0, 0] == values["x"][1, 0]
     assert fields["x"].note == (
-        "id: whole numbers, 16777216 to 16777245, as float32, in which neighbours beyond 16777216 become equal; if they "
-        "only name something, leave them out: --set drop='[\"id\"]'; none: no value in any row; leave out: --set "
+        "id: whole numbers, 16777216 to 16777245, as float32, in which neighbours beyond 16777216 become equal; if "
+        "they only name something, leave them out: --set drop='[\"id\"]'; none: no value in any row; leave out: --set "
         "drop='[\"none\"]'"
     )
     assert fields["y"].note.startswith("y: whole numbers, 33554432 to 33554461, as float32, in which neighbours")
