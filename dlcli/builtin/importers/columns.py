@@ -219,24 +219,17 @@ class Survey:
         return (*found, *((MISSING_CLASS,) if self.gaps else ()))
 
 
-def column_notes(surveys: Sequence[Survey]) -> str:
-    """Say of which columns of inputs not everything is kept, or nothing is there, and what to do."""
+def column_notes(surveys: Sequence[Survey], *, inputs: bool = True) -> str:
+    """Say of which columns of numbers not everything is kept, or nothing is there, and for inputs what to do."""
     found = []
-    if told := rounding_note(surveys):
-        names = _names([survey for survey in surveys if survey.rounded])
-        found.append(f"{told}; if they only name something, leave them out: --set drop='{names}'")
+    if rounded := [survey for survey in surveys if survey.rounded]:
+        ends = f"{min(survey.low for survey in rounded):.0f} to {max(survey.high for survey in rounded):.0f}"
+        told = f"whole numbers, {ends}, as float32, in which neighbours beyond {_EXACT} become equal"
+        advice = f"; if they only name something, leave them out: --set drop='{_names(rounded)}'" * inputs
+        found.append(f"{_listed(rounded)}: {told}{advice}")
     if empty := [survey for survey in surveys if survey.rows and not survey.numbers]:
         found.append(f"{_listed(empty)}: no value in any row; leave out: --set drop='{_names(empty)}'")
     return "; ".join(found)
-
-
-def rounding_note(surveys: Sequence[Survey]) -> str:
-    """Say which columns hold whole numbers that float32 rounds."""
-    rounded = [survey for survey in surveys if survey.rounded]
-    if not rounded:
-        return ""
-    ends = f"{min(survey.low for survey in rounded):.0f} to {max(survey.high for survey in rounded):.0f}"
-    return f"{_listed(rounded)}: whole numbers, {ends}, as float32, in which neighbours beyond {_EXACT} become equal"
 
 
 def _listed(surveys: Sequence[Survey]) -> str:

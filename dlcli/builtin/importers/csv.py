@@ -9,14 +9,7 @@ from pydantic import Field
 from dlcli import TEXTS, DataError, Importer, SourceField, UsageError
 from dlcli.builtin.importers.categories import category_field, coded, field_name
 from dlcli.builtin.importers.column_places import Column, named, place_of, widths_of
-from dlcli.builtin.importers.columns import (
-    NotANumberError,
-    Survey,
-    column_notes,
-    parse_numbers,
-    parse_times,
-    rounding_note,
-)
+from dlcli.builtin.importers.columns import NotANumberError, Survey, column_notes, parse_numbers, parse_times
 from dlcli.builtin.importers.delimited import Delimited, open_delimited, path_opener
 
 _RESERVED = ("x", "y", "group", "time", "train", "val", "test", "splits")
@@ -251,7 +244,7 @@ class CSV(Importer):
                 raise UsageError(
                     f"several targets are numbers, but column {texts[0]!r} holds categories; name one target"
                 )
-            note = rounding_note(surveys)
+            note = column_notes(surveys, inputs=False)
             if len(surveys) == 1 and first.few is not None:
                 note = (
                     f"{len(first.few)} different whole numbers, {first.low:g} to {first.high:g}, taken as numbers; as "
