@@ -132,6 +132,10 @@ class Importer(Component):
         """Return what belongs to no row, by its path in the dataset, such as `graph/edges`."""
         return {}
 
+    def line(self, source: Path, row: int) -> int | None:
+        """Return the line of a text file, from 1 on, in which a row stands; None where rows are no lines."""
+        return None
+
     def notes(self, source: Path) -> tuple[str, ...]:
         """Return what was found out about the file rather than told, such as a delimiter, each with how to tell it."""
         return ()

@@ -16,6 +16,21 @@ DTYPES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "flo
 """Types in which models take fields."""
 
 
+class CellError(DataError):
+    """A value does not fit the model.
+
+    Args:
+        message: What is wrong and where, as it is told of a file of arrays.
+        told: What is wrong, without its place.
+        row: Number of its row.
+        column: Name of its column; None where it has none.
+    """
+
+    def __init__(self, message: str, told: str, row: int, column: str | None) -> None:
+        super().__init__(message)
+        self.told, self.row, self.column = told, row, column
+
+
 def converted(
     match: Match, values: np.ndarray, rows: np.ndarray, steps: int | None = None, *, missing: bool = False
 ) -> Tensor:
@@ -35,7 +50,7 @@ def converted(
         (R, *shape of the field), images channels first, of the field's type.
 
     Raises:
-        DataError: NaN, infinity, a category that the model does not know, or a number that does not fit; tells the
+        CellError: NaN, infinity, a category that the model does not know, or a number that does not fit; tells the
             place of the first.
     """
     field = match.field
@@ -138,15 +153,23 @@ def _looked_up(match: Match, values: np.ndarray, rows: np.ndarray) -> np.ndarray
 def _refuse_category(match: Match, wrong: np.ndarray, name: str, rows: np.ndarray) -> None:
     classes = match.field.classes
     listed = ", ".join(map(repr, classes[:10])) + (", …" if len(classes) > 10 else "")
-    raise DataError(
-        f"{match.source.where}: the model does not know the category {name!r} in {_place(match, wrong, rows)}; it was "
-        f"trained on {listed}; leave these rows out, or train on data that has it"
-    )
+    known = f"it was trained on {listed}; leave these rows out, or train on data that has it"
+    unknown = f"the model does not know the category {name!r}"
+    message = f"{match.source.where}: {unknown} in {_place(match, wrong, rows)}; {known}"
+    raise CellError(message, f"{unknown}; {known}", *_cell(match, wrong, rows))
 
 
 def _refuse(match: Match, wrong: np.ndarray, values: np.ndarray, rows: np.ndarray, rule: str) -> None:
     value: Any = values[wrong][0]
-    raise DataError(f"{match.source.where}: the value in {_place(match, wrong, rows)} is {value}; {rule}")
+    message = f"{match.source.where}: the value in {_place(match, wrong, rows)} is {value}; {rule}"
+    raise CellError(message, f"the value is {value}; {rule}", *_cell(match, wrong, rows))
+
+
+def _cell(match: Match, wrong: np.ndarray, rows: np.ndarray) -> tuple[int, str | None]:
+    """Return the row of the first wrong value, and its column where columns have names."""
+    first: Sequence[int] = np.argwhere(wrong)[0].tolist()
+    names = match.field.names if len(first) > 1 else match.source.names
+    return int(rows[first[0]]), names[first[-1] if len(first) > 1 else 0] if names else None
 
 
 def _place(match: Match, wrong: np.ndarray, rows: np.ndarray) -> str:

@@ -49,6 +49,9 @@ def match_part(fields: Sequence[Field], part: RowPart, findings: list[Finding]) 
     Returns:
         A match a field, by name; those that do not fit are left out.
     """
+    if part.table and (problems := _column_findings(fields, part)):
+        findings.extend(problems)
+        return {}
     found: dict[str, Match] = {}
     for field in fields:
         source = part.fields.get(field.name)
@@ -91,6 +94,24 @@ def match_field(field: Field, source: SourceField, findings: list[Finding]) -> M
     if len(findings) == before and (problem := _shape_problem(field, source, columns)):
         findings.append(error(source.where, problem))
     return Match(field, source, columns, note) if len(findings) == before else None
+
+
+def _column_findings(fields: Sequence[Field], part: RowPart) -> list[Finding]:
+    """Find columns that a table lacks, and those that hold texts instead of numbers or the other way round."""
+    columns = {name: source for source in part.fields.values() for name in source.names}
+    lacking, found = [], []
+    for field in fields:
+        numbers = field.kind == "features"
+        for name in field.names if numbers else (field.name,):
+            source = columns.get(name) or part.fields.get(name)
+            if source is None:
+                lacking.append(name)
+            elif numbers and source.kind != "features":
+                found.append(error("", f"column {name!r} holds texts, but the model takes numbers; mend its cells"))
+            elif field.kind == "categorical" and source.kind == "features":
+                told = f"column {name!r} holds numbers, but the model takes categories"
+                found.append(error("", f"{told}; mend its cells, or say --set categorical='[\"{name}\"]'"))
+    return [*([error("", _missing_columns(lacking, list(columns)))] if lacking else []), *found]
 
 
 def _missing(field: Field, part: RowPart) -> str:
@@ -145,9 +166,16 @@ def _columns(field: Field, source: SourceField, findings: list[Finding]) -> tupl
 
 def _missing_columns(missing: Sequence[str], there: Sequence[str]) -> str:
     what = "a column" if len(missing) == 1 else f"{len(missing)} columns"
-    close = {name: difflib.get_close_matches(name, there, n=1) for name in missing}
-    hints = "".join(f"; is {found[0]!r} {name!r}?" for name, found in close.items() if found)
+    close = {name: _close(name, there) for name in missing}
+    hints = "".join(f"; is {found!r} {name!r}?" for name, found in close.items() if found is not None)
     return f"it lacks {what} that the model takes: {_listed(missing)}{hints}; there are: {_listed(there)}"
+
+
+def _close(name: str, there: Sequence[str]) -> str | None:
+    """Return the name that differs only in case and blanks, or else is close."""
+    plain = "".join(name.casefold().split())
+    same = [other for other in there if "".join(other.casefold().split()) == plain]
+    return next(iter(same or difflib.get_close_matches(name, there, n=1)), None)
 
 
 def _shape_problem(field: Field, source: SourceField, columns: tuple[int, ...] | None) -> str | None:

@@ -21,10 +21,12 @@ class RowPart:
     Args:
         split: Name of the group; empty for the whole file.
         fields: What it holds, by name.
+        table: Whether it is a table of text, whose columns the fields name.
     """
 
     split: str
     fields: Mapping[str, SourceField]
+    table: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class RowSource(ABC):
         Returns:
             The values as stored, (R, *shape) by field, row after row.
         """
+
+    def line(self, row: int) -> int | None:
+        """Return the line of a text file in which a row stands; None where rows are no lines."""
+        return None
 
     def chosen(self, split: str) -> tuple[RowPart, ...]:
         """Return the parts that hold rows of a split.
@@ -143,7 +149,12 @@ class ImportedRows(RowSource):
 
     def __init__(self, importer: Importer, path: Path) -> None:
         self._importer = importer
-        super().__init__(path, [RowPart("", {field.name: field for field in importer.fields(path)})])
+        fields = {field.name: field for field in importer.fields(path)}
+        super().__init__(path, [RowPart("", fields, table=importer.line(path, 0) is not None)])
+
+    def line(self, row: int) -> int | None:
+        """Return the line of the file in which a row stands, as the importer says."""
+        return self._importer.line(self.path, row)
 
     def arrays(self, part: RowPart, names: Sequence[str], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Read fields; as the base says, and compare what the importer gives with what it said."""

@@ -137,6 +137,22 @@ def test_the_file_that_is_read_is_never_written_over(dlcli, files, monkeypatch, 
     assert (files / "whole.h5").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "folds", "whole.h5", "-o", "none/f.json"),
+        ("data", "show", "whole.h5", "--html", "none/p.html"),
+        ("data", "repack", "whole.h5", "-o", "none/x.h5"),
+        ("init", "whole.h5", "-o", "none/r.toml"),
+    ],
+)
+def test_a_folder_that_is_not_there_is_told_as_such(dlcli, files, monkeypatch, words):
+    monkeypatch.chdir(files)
+    outcome = dlcli(*words)
+    assert outcome.code == 2
+    assert f"{words[-2]} {words[-1]}: there is no folder none; make the folder first" in outcome.err
+
+
 def test_groups_are_not_parted_by_time(dlcli, files, monkeypatch):
     monkeypatch.chdir(files)
     (files / "both.csv").write_text("a,who,when,y\n" + "".join(f"{n},{n % 3},{n},{n % 2}\n" for n in range(30)))

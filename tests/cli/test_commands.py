@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from dlcli import atomic
 from dlcli.cli.app import run
 
 
@@ -283,3 +284,28 @@ def test_seeds_from_the_command_line(dlcli, workplace):
     assert (refused.code, "--kfold takes a whole number of folds" in refused.err) == (2, True)
     refused = dlcli("train", "--resume", "seeds", "--seeds", "4")
     assert (refused.code, "resuming goes on with the run's own recipe" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("stopped_after", [False, True])
+def test_ctrl_c_tells_what_became_of_the_file(dlcli, tmp_path, monkeypatch, stopped_after):
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,p\n2,q\n" * 10)
+    out, write = tmp_path / "o.h5", atomic.write_file
+
+    def stopping(path, fill):
+        if stopped_after:
+            write(path, fill)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic, "write_file", stopping)
+    outcome = dlcli("data", "import", str(tmp_path / "t.csv"), "-o", str(out), "--target", "b")
+    assert outcome.code == 130
+    left = f"{out} was written before that, whole" if stopped_after else "nothing was written"
+    assert outcome.err == f"error: interrupted: {left}\n"
+
+
+def test_ctrl_c_in_a_command_that_writes_nothing(dlcli, monkeypatch):
+    def stopped(registry):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlcli.experiment.components.list_components", stopped)
+    assert dlcli("plugins", "list") == (130, "", "error: interrupted\n")

@@ -97,3 +97,21 @@ def test_everything_that_is_missing_or_uneven_is_told_at_once():
         "test/m: it has 8 rows, but test/x has 9; make them equal",
         "test/m: it has 8 steps, but test/x has 7; make them equal",
     ]
+
+
+def test_a_table_is_told_of_by_its_columns():
+    fields = [replace(FEATURES, names=("Age", "pay")), Field("colour", "input", "categorical", (), "int64")]
+    number = SourceField("x", "x", (2,), "float32", kind="features", names=("age", "pay"))
+    findings = []
+    assert match_part(fields, RowPart("", {"x": number}, table=True), findings) == {}
+    assert [str(finding) for finding in findings] == [
+        "it lacks 2 columns that the model takes: 'Age', 'colour'; is 'age' 'Age'?; there are: 'age', 'pay'"
+    ]
+    text = SourceField("pay", "pay", (), "uint8", kind="categorical", classes=("a",), names=("pay",))
+    number = replace(number, names=("Age", "colour"))
+    findings = []
+    match_part(fields, RowPart("", {"x": number, "pay": text}, table=True), findings)
+    assert [finding.message.partition(";")[0] for finding in findings] == [
+        "column 'pay' holds texts, but the model takes numbers",
+        "column 'colour' holds numbers, but the model takes categories",
+    ]

@@ -132,6 +132,7 @@ def test_folds_that_are_not_for_the_data(grouped, plugins, folder):
     ("options", "message"),
     [
         ({"kfold": 1}, "--kfold is 2 at least, got 1"),
+        ({"seed": -1}, "--seed is 0 at least, got -1"),
         ({"repeats": 0}, "--repeats is 1 at least, got 0"),
         ({"kind": "loo"}, "--kind is one of kfold, stratified, grouped, leave_one_group_out, time_ordered, got 'loo'"),
         ({"task": "seg"}, "--task is one of .*multiclass.*, got 'seg'"),
@@ -152,3 +153,24 @@ def test_labels_that_are_noise_are_not_learnt(folder, recipe, plugins):
     given = recipe(data={"path": "noise.h5", "folds": {"repeats": 3}}, train=train)
     accuracy = dlcli.train(given, plugins=plugins).population.out_of_fold["accuracy"]
     assert abs(accuracy - 0.5) < 0.1  # 200 rows: a standard deviation of 0.035
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "it is not what dlcli data folds writes"),
+        ("[]", "it is not what dlcli data folds writes"),
+        ("hello", "it is no JSON from line 1, column 1 on"),
+        ("", "it is empty"),
+        ('{"format": 2}', "it has format 2; this dlcli reads format 1"),
+        ('{"format": 1, "folds": {}}', "it has no list of folds"),
+        ('{"format": 1, "folds": [{"held_out": [1]}]}', "fold 0 is no table of held_out, training, validation"),
+        ('{"format": 1, "folds": [{"held_out": "a", "training": [], "validation": null}]}', "held_out of fold 0: rows"),
+        (None, "there is no file of folds .*: dlcli data folds DATA -o .*folds.json"),
+    ],
+)
+def test_what_is_no_file_of_folds(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "folds.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_folds(tmp_path / "folds.json")

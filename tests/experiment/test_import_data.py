@@ -1,5 +1,7 @@
 """`dlcli data import` from end to end: what is in the file, which rows are where, and what a failure leaves."""
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
@@ -102,6 +104,14 @@ def test_what_contradicts_itself_is_refused(table, tmp_path):
             {"parameters": {"max_classes": 0}},
             "--format csv: max_classes: expected a whole number ≥ 1 and ≤ 100",
         ),
+        ({"parameters": {"missing": 3}}, "--format csv: missing: expected a list, each text in quotes, got 3"),
+        ({"parameters": {"delimiter": "ab"}}, 'delimiter: expected text in quotes of one character, got "ab"'),
+        ({"parameters": {"missing_in": {"a": 3}}}, "missing_in: expected a table, each value a list, .* got { a = 3 }"),
+        (
+            {"format": "text", "parameters": {"window": 2, "stride": 3}},
+            "--format text: stride is 3, but a window has 2",
+        ),
+        ({"parameters": target, "seed": -1}, "--seed is 0 or more; got -1"),
         ({"format": "cvs"}, "unknown importer 'cvs'; did you mean 'csv'"),
     ):
         with pytest.raises(DlcliError, match=message):
@@ -113,6 +123,29 @@ def test_what_contradicts_itself_is_refused(table, tmp_path):
     with pytest.raises(DataError, match="there is no file"):
         import_data(table, out)
     assert [path.name for path in tmp_path.iterdir()] == ["t.xyz"]
+
+
+def test_a_source_without_anything_to_read(tmp_path):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "empty.csv").touch()
+    zipfile.ZipFile(tmp_path / "hollow.zip", "w").close()
+    for name, message in (
+        ("folder", "the folder .* holds no files, so there is nothing to read"),
+        ("empty.csv", "the file .* is empty, so there is nothing to read"),
+        ("hollow.zip", "the archive .* holds no files"),
+    ):
+        with pytest.raises(DataError, match=message):
+            import_data(tmp_path / name, dry_run=True)
+    (tmp_path / "folder" / "a.foo").write_text("1")
+    with pytest.raises(UsageError, match=r"no importer reads files of .*, such as a\.foo; by themselves .*\.png, "):
+        import_data(tmp_path / "folder", dry_run=True)
+
+
+def test_sequences_without_a_target_are_told_where_it_may_be(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as made:
+        made.writestr("walk_1.csv", "1,2,3\n")
+    with pytest.raises(UsageError, match=r"--target \(importer sequences: file of targets, by its path inside"):
+        import_data(tmp_path / "w.zip", dry_run=True)
 
 
 def test_a_class_of_one_row_and_too_many_texts(tmp_path):

@@ -147,7 +147,7 @@ def test_the_recipes_paths_are_followed(runs, plugins, tmp_path):
     ("more", "message"),
     [
         ({"output": "out.parquet"}, r"allowed are \.h5, \.hdf5, \.csv, \.jsonl"),
-        ({"output": "none/out.csv"}, "there is no folder none; make it first"),
+        ({"output": "none/out.csv"}, "there is no folder none; make the folder first"),
         ({"output": "folder.csv"}, "folder.csv is a folder"),
         ({"output": "link.h5"}, "link.h5 is what is read, so it is not written over"),
         ({"batch_size": 0}, "--batch-size is 1 or more; got 0"),

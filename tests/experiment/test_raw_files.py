@@ -52,6 +52,20 @@ def table(folder):
     return {"target": -1, "categorical": [2], "missing_in": {"age": ["0"]}, "drop": [5]}
 
 
+def test_a_value_or_column_that_does_not_fit_is_told_by_line_and_name(table, plugins):
+    run = trained("table.csv", plugins, **table)
+    Path("new.csv").write_text("age;code;color;weight;note;bought\n\n30;1;red;1;;\n30;1;green;1;;\n")
+    with pytest.raises(
+        DataError, match=r"new\.csv, line 4, column 'color': the model does not know the category 'green'"
+    ):
+        dlcli.predict(run, "new.csv", plugins=plugins)
+    Path("new.csv").write_text("age;code;Color;weight\n30;1;red;1\n")
+    with pytest.raises(
+        DataError, match=r"new\.csv: it lacks a column that the model takes: 'color'; is 'Color' 'color'\?"
+    ):
+        dlcli.predict(run, "new.csv", plugins=plugins)
+
+
 def test_new_rows_mean_what_those_of_training_meant(table, plugins):
     run = trained("table.csv", plugins, **table)
     facts = json.loads((run / "run.json").read_text())["data"]["imported"]
@@ -63,7 +77,7 @@ def test_new_rows_mean_what_those_of_training_meant(table, plugins):
     Path("new.csv").write_text("\n".join(turned[:8]) + "\n")
     np.testing.assert_array_equal(answers(run, "new.csv", plugins), expected[:7])
     Path("new.csv").write_text("\n".join([*turned[:2], "1.0,red,30,9"]) + "\n")
-    with pytest.raises(DataError, match="the model does not know the category '9' in row 1"):
+    with pytest.raises(DataError, match="line 3, column 'code': the model does not know the category '9'"):
         answers(run, "new.csv", plugins)
     Path("new.csv").write_text("code;color;weight\n1;red;0.3\n2;blue;0.1\n")
     with pytest.raises(DataError, match="it lacks a column that the model takes: 'age'"):

@@ -172,6 +172,13 @@ def test_what_cannot_be_asked_for(source: Path, tmp_path: Path, options, error, 
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_only_where_a_dataset_can_be(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a dataset ends with \.h5 or \.hdf5; got -o .*out\.txt"):
+        repack(source, tmp_path / "out.txt")
+    with pytest.raises(UsageError, match=r"there is no folder .*none; make the folder first"):
+        repack(source, tmp_path / "none" / "out.h5")
+
+
 def test_never_over_its_source_also_by_another_name(source: Path, tmp_path: Path) -> None:
     (tmp_path / "link.h5").symlink_to(source)
     with pytest.raises(UsageError, match="is what is read, so it is not written over"):

@@ -1,5 +1,6 @@
 """The page about a dataset: whole, safe, and with nothing to fetch."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -72,6 +73,14 @@ def test_a_page_is_whole_and_what_a_file_says_stays_text(evil: Path) -> None:
     assert "dlcli data repack" in text
     for drawing in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(drawing)
+
+
+def test_lines_of_ours_are_lines_and_those_of_a_file_are_escaped(evil: Path) -> None:
+    with h5py.File(evil, "a") as file:
+        file.attrs["source"] = "two\nlines"
+    text = page(dataclasses.replace(describe(evil), notes=("two:\n  x\ty",)), columns=2)
+    assert r"<dd>two\nlines</dd>" in text
+    assert r"<li>two:<br>  x\ty</li>" in text
 
 
 def test_bars_are_as_long_as_classes_are_large(evil: Path) -> None:

@@ -24,6 +24,7 @@ from dlcli.report.components import list_view, page_view
 from dlcli.report.dataset import classes_table, description_view, findings_view
 from dlcli.report.doctor import health_view
 from dlcli.report.evaluation import evaluation_view
+from dlcli.report.layout import as_it_is, as_lines, as_name
 from dlcli.report.preflight import preflight_view
 from dlcli.report.runs import runs_view
 from dlcli.report.summary import summary_view
@@ -387,3 +388,14 @@ def test_a_model_of_the_last_epoch_is_not_passed_off_as_the_best_one(text):
     assert "best     epoch 12, train_loss 0.1000" in shown
     assert "model    of epoch 13, the last" in shown
     assert "model " not in text(summary_view(dataclasses.replace(last, selected_epoch=12)), 100)
+
+
+def test_what_a_file_says_is_escaped_and_long_names_are_cut(text):
+    assert as_it_is("a\nb\tc\x1b[31m").plain == r"a\nb\tc\x1b[31m"
+    assert as_lines("two:\n  x\t1", 2).plain == "two:\n    x\\t1"
+    assert as_name("short").plain == "short"
+    cut = as_name("a" * 3000 + "b" * 3000).plain
+    assert cut == "a" * 50 + "…" + "b" * 49
+    assert r"no\tone" in text(classes_table({"train": {"no\tone": 1}}))
+    shown = text(findings_view([Finding("error", "x", "two:\n\x1b[2J")], Path("a.h5")))
+    assert r"\x1b[2J" in shown

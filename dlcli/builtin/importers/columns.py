@@ -209,6 +209,11 @@ class Survey:
         return bool(self.numbers) and self.whole and max(-self.low, self.high) > _EXACT
 
     @property
+    def is_label(self) -> bool:
+        """Whether it holds classes where it is a target: categories, or 0 and 1."""
+        return self.categorical or (self.taken is None and self.few == {0.0, 1.0})
+
+    @property
     def classes(self) -> tuple[str, ...] | None:
         """Its categories in order, numbers by size, the missing ones last; None where there are too many."""
         if self.texts is None:

@@ -164,6 +164,10 @@ class CSV(Importer):
         """
         return self._table(source).found
 
+    def line(self, source: Path, row: int) -> int:
+        """Return the line of the file on which a row ends."""
+        return self._table(source).line(row)
+
     def settled(self, source: Path) -> "CSV":
         """Return the importer with names of columns for their positions, since another file may have another order.
 
@@ -239,7 +243,7 @@ class CSV(Importer):
     def _target(self, surveys: Sequence[Survey], rows: int) -> SourceField:
         names = tuple(survey.name for survey in surveys)
         first = surveys[0]
-        if len(surveys) > 1 or not _is_label(first):
+        if len(surveys) > 1 or not first.is_label:
             if texts := [survey.name for survey in surveys if survey.categorical]:
                 raise UsageError(
                     f"several targets are numbers, but column {texts[0]!r} holds categories; name one target"
@@ -290,7 +294,3 @@ class NewRows(CSV):
     def _there(self, table: Delimited, column: Column, what: str) -> tuple[int, ...]:
         absent = isinstance(column, str) and column not in table.names and not column.removeprefix("-").isdecimal()
         return () if absent else super()._there(table, column, what)
-
-
-def _is_label(survey: Survey) -> bool:
-    return survey.categorical or (survey.taken is None and survey.few == {0.0, 1.0})

@@ -112,12 +112,16 @@ class Delimited:
         Returns:
             The error, with the line in the file.
         """
+        cell = f", column {column!r}" if column is not None else ""
+        return DataError(f"{self.where}, line {self.line(row)}{cell}: {message}")
+
+    def line(self, row: int) -> int:
+        """Return the line, from 1 on, on which a row ends; rows are counted from 0, header and empty lines left out."""
         line = 0
         with self._reader() as reader:
             for _ in islice(filter(None, reader), row + 1 + self.header):
                 line = reader.line_num
-        cell = f", column {column!r}" if column is not None else ""
-        return DataError(f"{self.where}, line {line}{cell}: {message}")
+        return line
 
     @contextmanager
     def _reader(self) -> Iterator["Reader"]:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from dlcli.contracts.task import Task
-from dlcli.errors import DataError
+from dlcli.data.conversion import CellError
 from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface
 
 Record = dict[str, Any]
@@ -93,7 +93,7 @@ def predicted_rows(
         The answers: the most probable class, the first winning a tie; labels, and the 1 of binary, above ½.
 
     Raises:
-        DataError: An answer is NaN or infinite.
+        CellError: An answer is NaN or infinite.
     """
     spread = outputs[SPREAD].numpy() if SPREAD in interface.outputs else None
     if interface.task is Task.REGRESSION:
@@ -109,10 +109,10 @@ def predicted_rows(
             prediction = (said > 0.5).numpy().astype(np.uint8)
     if not bool(said.sum().isfinite()) and not bool(said.isfinite().all()):
         first = int((~said.isfinite()).flatten(1).any(dim=1).nonzero()[0])
-        raise DataError(
-            f"the model's answer for row {int(rows[first])} is not a finite number; its values are far from those "
-            "that it was trained on, or it is damaged: look at that row"
-        )
+        told = "is not a finite number; its values are far from those that it was trained on, or it is damaged"
+        row = int(rows[first])
+        message = f"the model's answer for row {row} {told}: look at that row"
+        raise CellError(message, f"the model's answer {told}", row, None)
     return PredictedRows(
         rows, splits, prediction, said.numpy() if interface.task.classifies else None, spread, None, valid
     )

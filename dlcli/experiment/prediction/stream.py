@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dlcli.contracts.field import Field
 from dlcli.contracts.importer import Importer
-from dlcli.data.conversion import converted
+from dlcli.data.conversion import CellError, converted
 from dlcli.data.finding import Finding, refuse
 from dlcli.data.hdf5_rows import Hdf5Rows
 from dlcli.data.matching import Match, match_part
@@ -119,17 +119,17 @@ def answers(
         size = max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes) // batch) * batch  # whole batches
         with closing(source.blocks(part, split, names, size)) as blocks:
             for block in blocks:
-                yield from _of_block(predictor, found, block, batch, source.path)
+                yield from _of_block(predictor, found, block, batch, source)
 
 
 def _of_block(
-    predictor: Predictor, matches: Mapping[str, Match], block: Block, batch_size: int, path: Path
+    predictor: Predictor, matches: Mapping[str, Match], block: Block, batch_size: int, source: RowSource
 ) -> Iterator[PredictedRows]:
-    interface = predictor.interface
+    interface, path = predictor.interface, source.path
     try:
         tensors = _padded(interface, _tensors(matches, block, interface.missing))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    except CellError as error:
+        raise _placed(error, source) from None
     valid = _valid(interface, tensors)
     pending: list[Mapping[str, Tensor]] = []
     first = stop = held = 0
@@ -143,8 +143,21 @@ def _of_block(
             outputs = {name: torch.cat([found[name] for found in pending]) for name in pending[0]}
             splits = None if block.splits is None else block.splits[here]
             counted = None if valid is None else valid[here]
-            yield predicted_rows(interface, outputs, block.rows[here], splits, counted)
+            try:
+                answered = predicted_rows(interface, outputs, block.rows[here], splits, counted)
+            except CellError as error:
+                raise _placed(error, source) from None
+            yield answered
             pending, first, held = [], stop, 0
+
+
+def _placed(error: CellError, source: RowSource) -> DataError:
+    """Return an error with the name of the file and, where rows are lines, with line and column."""
+    line = source.line(error.row)
+    if line is None:
+        return DataError(f"{source.path}: {error}")
+    column = "" if error.column is None else f", column {error.column!r}"
+    return DataError(f"{source.path}, line {line}{column}: {error.told}")
 
 
 def _tensors(matches: Mapping[str, Match], block: Block, missing: Sequence[str]) -> dict[str, Tensor]:
