@@ -63,7 +63,7 @@ def _phrase(choice: Any, limits: dict[str, Any]) -> str:
         return _one_of(tuple(item.value for item in choice))
     if origin is None and issubclass(choice, Component):
         return f"{with_article(choice.kind)}: its name, or a table with its name and parameters"
-    if origin is dict and arguments and (each := expected(arguments[1])):
+    if origin is dict and arguments and (each := expected(arguments[1])) not in ("", "a table"):
         return f"a table, each value {each}"
     return "a table" if origin is dict or (origin is None and issubclass(choice, BaseModel)) else ""
 
