@@ -96,11 +96,20 @@ if TYPE_CHECKING:
     from dlcli.layers.block import AffineBlock as AffineBlock
     from dlcli.layers.combining import MeanOfMembers as MeanOfMembers
     from dlcli.layers.combining import outputs_from as outputs_from
+    from dlcli.layers.conditional import ConditionalNormalization as ConditionalNormalization
+    from dlcli.layers.conditional import ConditionalSequential as ConditionalSequential
+    from dlcli.layers.conditional import Conditioning as Conditioning
+    from dlcli.layers.conditional import ConditionUse as ConditionUse
+    from dlcli.layers.conditional import conditionings as conditionings
+    from dlcli.layers.convolution_arithmetic import Window as Window
+    from dlcli.layers.convolution_arithmetic import output_size as output_size
     from dlcli.layers.dropout import Dropout as Dropout
+    from dlcli.layers.dropout import DropoutKind as DropoutKind
     from dlcli.layers.program import CannotExportError as CannotExportError
     from dlcli.layers.program import export_program as export_program
     from dlcli.layers.program import identifier as identifier
     from dlcli.layers.program import without_torch_warnings as without_torch_warnings
+    from dlcli.layers.residual import Residual as Residual
     from dlcli.plugins import Plugins as Plugins
     from dlcli.plugins import load_plugins as load_plugins
     from dlcli.registry import Registrar as Registrar
@@ -173,8 +182,17 @@ _WHERE = {
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.combining": ("MeanOfMembers", "outputs_from"),
-    "layers.dropout": ("Dropout",),
+    "layers.conditional": (
+        "ConditionUse",
+        "ConditionalNormalization",
+        "ConditionalSequential",
+        "Conditioning",
+        "conditionings",
+    ),
+    "layers.convolution_arithmetic": ("Window", "output_size"),
+    "layers.dropout": ("Dropout", "DropoutKind"),
     "layers.program": ("CannotExportError", "export_program", "identifier", "without_torch_warnings"),
+    "layers.residual": ("Residual",),
     "plugins": ("Plugins", "load_plugins"),
     "registry": ("Registrar", "Registry"),
 }

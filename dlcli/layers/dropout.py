@@ -1,11 +1,15 @@
 """Dropout whose masks are given to it, so that a member's masks do not depend on its companions."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 LEVELS = 65536
+DropoutKind = Literal["inverted", "alpha", "spatial", "rows"]
+_LOWEST = -1.7580993408473766
+"""What SELU tends to on the left, −λα: what alpha dropout puts in the place of what it drops."""
 
 BitSource = Callable[[torch.Size, torch.device], Tensor]
 """Gives uniform int16 bits of a shape on a device."""
@@ -32,12 +36,18 @@ def random_bits(shape: torch.Size, device: torch.device, generator: torch.Genera
 class Dropout(nn.Module):
     """Inverted dropout: y = x · m / (1 − p) in training, m ~ Bernoulli(1 − p) an element; y = x in evaluation.
 
+    Other kinds differ in what shares an m, or in what is put in the place of what is dropped: `spatial`, one m a row
+    and feature, so that whole feature maps are dropped; `rows`, one m a row, which on the branch of a residual block is
+    stochastic depth; `alpha`, dropped elements become SELU's lowest value, and an affine map keeps mean and variance.
+
     The rate is a buffer, quantized to 1/65536, so that members of a stack may differ in it; it is not part of the
     state, because it belongs to the recipe. The training engine sets `source`, the member's own stream of bits;
     without it bits come from torch's global generator.
 
     Args:
         rate: Probability p in [0, 1) that an element is dropped.
+        kind: `inverted`, `alpha`, `spatial` or `rows`.
+        feature_dim: Dimension that holds features, for `spatial`.
 
     Raises:
         ValueError: The rate is outside [0, 1).
@@ -45,15 +55,19 @@ class Dropout(nn.Module):
     Shape:
         Any shape; the same shape, dtype and device come out.
 
-    Source: Srivastava et al. 2014, "Dropout".
+    Source: Srivastava et al. 2014, "Dropout"; Klambauer et al. 2017, "Self-normalizing neural networks", for alpha;
+    Tompson et al. 2015, "Efficient object localization", for spatial; Huang et al. 2016, "Deep networks with stochastic
+    depth".
     """
 
     rate: Tensor
     offset: Tensor
     scale: Tensor
 
-    def __init__(self, rate: float | Tensor = 0.5) -> None:
+    def __init__(self, rate: float | Tensor = 0.5, kind: DropoutKind = "inverted", feature_dim: int = 1) -> None:
         super().__init__()
+        self.kind = kind
+        self.feature_dim = feature_dim
         if not isinstance(rate, Tensor) and not 0 <= rate < 1:
             raise ValueError(f"the rate of Dropout must be in [0, 1), got {rate}")
         levels = (torch.as_tensor(rate, dtype=torch.float64) * LEVELS).round().clamp(0, LEVELS - 1)
@@ -67,14 +81,25 @@ class Dropout(nn.Module):
         """Drop elements in training; pass everything in evaluation."""
         if not (self.training and self.active):
             return x
-        bits = (self.source or random_bits)(x.shape, x.device)
+        bits = (self.source or random_bits)(self._mask_shape(x), x.device)
         # 1 from the threshold on, 0 below: exact for whole numbers, and three times as quick as a comparison on a CPU.
         kept = (bits.float() + self.offset).clamp(0, 1)
+        if self.kind == "alpha":
+            # Mean 0 and variance 1 stay: a² (q + _LOWEST² q p) = 1 with q = 1 − p, and b takes the mean back.
+            a = ((1 - self.rate) * (1 + self.rate * _LOWEST**2)).rsqrt()
+            dropped = a * (_LOWEST * (1 - kept) - _LOWEST * self.rate)
+            return x * (a * kept).to(x.dtype) + dropped.to(x.dtype)
         return x * (kept * self.scale).to(x.dtype)
 
+    def _mask_shape(self, x: Tensor) -> torch.Size:
+        if self.kind in ("inverted", "alpha"):
+            return x.shape
+        own = {0} if self.kind == "rows" else {0, self.feature_dim % x.ndim}
+        return torch.Size(size if dim in own else 1 for dim, size in enumerate(x.shape))
+
     def extra_repr(self) -> str:
-        """Show the rate."""
-        return f"rate={self.rate.tolist()}"
+        """Show the rate, and the kind where it is another than the usual one."""
+        return f"rate={self.rate.tolist()}" + ("" if self.kind == "inverted" else f", kind={self.kind}")
 
 
 def replace_dropout(module: nn.Module) -> nn.Module:

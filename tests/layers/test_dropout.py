@@ -135,3 +135,50 @@ def test_members_of_a_stack_have_rates_of_their_own():
         alone = module(x[index])
         torch.testing.assert_close(together[index], alone)
         assert (alone == 0).double().mean().item() == pytest.approx([0.2, 0.5, 0.8][index], abs=0.04)
+
+
+def test_alpha_dropout_keeps_mean_and_variance_and_is_torchs():
+    torch.manual_seed(0)
+    x = torch.randn(COUNT, dtype=torch.float64)
+    for rate in RATES:
+        dropout = Dropout(rate, "alpha")
+        dropout.source = bits_from(torch.Generator().manual_seed(1))
+        y = dropout(x)
+        assert abs(y.mean()) < 0.02
+        assert abs(y.var() - 1) < 0.02
+        theirs = nn.AlphaDropout(rate).train()(x)
+        # Both have an affine map of what is kept and one value for what is dropped.
+        dropped, other = y.mode().values, theirs.mode().values
+        torch.testing.assert_close(dropped, other, rtol=1e-3, atol=1e-4)
+        kept, theirs_kept = y != dropped, theirs != other
+        both = kept & theirs_kept
+        torch.testing.assert_close(y[both], theirs[both], rtol=1e-3, atol=1e-4)
+        assert kept.double().mean() == pytest.approx(1 - rate, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "feature_dim", "shared"), [("spatial", 1, (2, 3)), ("spatial", -1, (1, 2)), ("rows", 1, (1, 2, 3))]
+)
+def test_what_is_dropped_together(kind, feature_dim, shared):
+    dropout = Dropout(0.5, kind, feature_dim)
+    dropout.source = bits_from(torch.Generator().manual_seed(0))
+    y = dropout(torch.ones(50, 8, 5, 6))
+    assert torch.equal(y.amin(shared), y.amax(shared))
+    assert {0.0, 2.0} == set(y.unique().tolist())
+    assert (y.amax(shared) == 0).double().mean().item() == pytest.approx(0.5, abs=0.15)
+
+
+def test_stacked_alpha_dropout_has_rates_of_its_own():
+    modules = [Dropout(rate, "alpha") for rate in (0.2, 0.7)]
+    _, buffers = torch.func.stack_module_state(modules)
+    bits = random_bits(torch.Size([2, 400]), torch.device("cpu"), torch.Generator().manual_seed(0))
+    x = torch.randn(2, 400)
+
+    def call(buffers, bits, x):
+        set_dropout_source(modules[0], lambda shape, device: bits)
+        return torch.func.functional_call(modules[0], buffers, (x,))
+
+    together = torch.vmap(call)(buffers, bits, x)
+    for place, module in enumerate(modules):
+        set_dropout_source(module, lambda shape, device, place=place: bits[place])
+        torch.testing.assert_close(together[place], module(x[place]))

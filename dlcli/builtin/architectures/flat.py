@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dlcli import InputOutput
+from dlcli import ConditionalSequential, InputOutput
 
 
 def flat_width(name: str, io: InputOutput) -> int:
@@ -19,16 +19,13 @@ def flat_width(name: str, io: InputOutput) -> int:
         The number of columns after flattening.
 
     Raises:
-        ValueError: An input of tokens or categories, condition fields, or a target for every position.
+        ValueError: An input of tokens or categories, or a target for every position.
     """
     if io.per_position:
         raise ValueError(
             f"{name} gives one answer a row, but the target has one for every position; "
-            "choose an architecture for sequences"
+            "choose an architecture for sequences, such as lstm or transformer"
         )
-    if io.conditions:
-        names = ", ".join(field.name for field in io.conditions)
-        raise ValueError(f"{name} takes no conditions, but the data has {names}; give these fields the role input")
     for field in io.inputs:
         if field.kind in ("tokens", "categorical"):
             one_hot = 'put "one_hot" into data.preprocess, or ' if field.kind == "categorical" else ""
@@ -45,14 +42,14 @@ class FlatNetwork(nn.Module):
     The padding of sequences is read like anything else.
 
     Args:
-        blocks: From (B, F) to (B, width).
+        blocks: From (B, F) to (B, width), called with the conditions.
         head: From (B, width) to the outputs.
 
     Shape:
         One tensor (B, …) a field; logits (B, O) come out.
     """
 
-    def __init__(self, blocks: nn.Sequential, head: nn.Linear) -> None:
+    def __init__(self, blocks: ConditionalSequential, head: nn.Linear) -> None:
         super().__init__()
         self.blocks = blocks
         self.head = head
@@ -64,8 +61,29 @@ class FlatNetwork(nn.Module):
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Return logits; conditions, lengths and mask are not used."""
+        """Return logits; lengths and mask are not used."""
         rows = [tensor.flatten(1) for tensor in inputs]
-        row = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
-        logits: Tensor = self.head(self.blocks(row))
+        x = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+        logits: Tensor = self.head(self.blocks(x, conditions))
         return logits
+
+
+def affine_network(name: str, io: InputOutput) -> FlatNetwork:
+    """Return one affine map of all inputs.
+
+    Args:
+        name: Name of the architecture that asks, for errors.
+        io: What it is built for.
+
+    Returns:
+        The network; torch's default initial values.
+
+    Raises:
+        ValueError: Conditions, which without a hidden layer have nothing to scale, or what `flat_width` refuses.
+    """
+    if io.conditions:
+        names = ", ".join(field.name for field in io.conditions)
+        raise ValueError(
+            f"{name} takes no conditions, but the data has {names}; give these fields the role input, or choose mlp"
+        )
+    return FlatNetwork(ConditionalSequential(), nn.Linear(flat_width(name, io), io.outputs))

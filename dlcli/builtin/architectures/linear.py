@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from dlcli import Architecture, InputOutput
-from dlcli.builtin.architectures.flat import FlatNetwork, flat_width
+from dlcli.builtin.architectures.flat import affine_network
 
 
 class Linear(Architecture):
@@ -24,4 +24,4 @@ class Linear(Architecture):
 
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network; torch's default initial values."""
-        return FlatNetwork(nn.Sequential(), nn.Linear(flat_width(self.name, io), io.outputs))
+        return affine_network(self.name, io)

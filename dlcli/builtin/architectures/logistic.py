@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import nn
 
 from dlcli import Architecture, InputOutput
-from dlcli.builtin.architectures.flat import FlatNetwork, flat_width
+from dlcli.builtin.architectures.flat import affine_network
 
 
 class Logistic(Architecture):
@@ -29,4 +29,4 @@ class Logistic(Architecture):
         """Build the network; torch's default initial values."""
         if not io.task.classifies:
             raise ValueError('logistic classifies, but the task is regression; use architecture = "linear"')
-        return FlatNetwork(nn.Sequential(), nn.Linear(flat_width(self.name, io), io.outputs))
+        return affine_network(self.name, io)
