@@ -44,3 +44,11 @@ class Metric(Component):
     @abstractmethod
     def compute(self, statistics: Statistics) -> Tensor:
         """Return the figure, a 0-d tensor, from the statistics of all batches; NaN where it is undefined."""
+
+    def check(self, task: Task, outputs: int) -> None:
+        """Raise a ValueError where the parameters do not fit the data, such as a number of classes that there are not.
+
+        Args:
+            task: One of `tasks`.
+            outputs: Width O of the network's output.
+        """
