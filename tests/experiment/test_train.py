@@ -244,6 +244,17 @@ def test_wrong_tasks_and_monitors_are_told_together(folder, plugins, recipe):
     assert not (folder / "runs").exists()
 
 
+def test_parameters_that_do_not_fit_the_data_are_told_together(folder, plugins, recipe):
+    loss = {"name": "cross_entropy", "class_weights": [1.0, 2.0]}
+    with pytest.raises(RecipeError) as caught:
+        train(recipe(train={"loss": loss, "metrics": [{"name": "top_k", "k": 10}]}), plugins=plugins)
+    text = str(caught.value)
+    assert "2 problems in the recipe" in text
+    assert "train.loss: cross_entropy: class_weights has 2 numbers, but the target has 10 classes: give one" in text
+    assert "train.metrics: top_k: k = 10 of 10 classes is always right: take a k below 10" in text
+    assert not (folder / "runs").exists()
+
+
 def test_a_monitor_that_is_not_computed_is_refused(folder, plugins, recipe):
     with pytest.raises(RecipeError, match="train.monitor: 'val_f1' is not computed; computed are train_loss, val_loss"):
         train(recipe(train={"monitor": "val_f1"}), plugins=plugins)
