@@ -17,7 +17,8 @@ class Metric(Component):
     Class attributes: `tasks` it is defined for; `direction`, `min` or `max`, which of two values is the better;
     `lowest` and `highest` possible value (None where unbounded); `needs_probabilities`, whether `update` gets
     probabilities instead of raw outputs; `concatenates`, True for rank metrics, whose statistics are scores that are
-    concatenated over batches along the first dimension instead of added.
+    concatenated over batches along the first dimension instead of added. What depends on a component's parameters may
+    be a property instead; it is read from the component, never from the class.
     """
 
     kind: ClassVar[str] = "metric"

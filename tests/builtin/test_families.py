@@ -47,6 +47,7 @@ EXPECTED = {
         "recall",
         "rmse",
         "top_k",
+        "torchmetrics",
     ],
     "regularizer": [
         "clip_gradients",

@@ -27,3 +27,4 @@ def register(registry: "Registrar") -> None:
     registry.add("metric", "recall", "dlcli.builtin.metrics.recall:Recall")
     registry.add("metric", "rmse", "dlcli.builtin.metrics.rmse:RootMeanSquaredError")
     registry.add("metric", "top_k", "dlcli.builtin.metrics.top_k:TopK")
+    registry.add("metric", "torchmetrics", "dlcli.builtin.metrics.torchmetrics:TorchMetrics")
