@@ -36,7 +36,7 @@ class TorchMetrics(Metric):
     concatenates: ClassVar[bool] = True
 
     metric: str = Field("MeanSquaredError", description="name of the class in torchmetrics")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="what the class is made with")
+    arguments: dict[str, Any] = Field({}, description="what the class is made with")
     better: Literal["higher", "lower"] | None = Field(None, description="where the class does not say: what is better")
 
     @property
@@ -60,11 +60,10 @@ class TorchMetrics(Metric):
         """Refuse a class that is not there or does not fit, by trying it on a few rows."""
         if self.metric not in (known := _classes()):
             close = difflib.get_close_matches(self.metric, known, n=1)
-            meant = f"did you mean {close[0]!r}?; " if close else ""
             common = ", ".join(sorted(name for name in known if not name.startswith(tuple(PREFIXES))))
             raise ValueError(
-                f"no metric of torchmetrics for classification or regression is called {self.metric!r}; {meant}there "
-                f"are {common}, and those with Binary, Multiclass or Multilabel before their names"
+                f"torchmetrics has no metric {self.metric!r} for classification or regression; "
+                + (f"did you mean {close[0]!r}?" if close else f"there are {common}, and those of one task")
             )
         if (self._says() is None) == (self.better is None):
             says = {None: "does not say", True: "says higher", False: "says lower"}[self._says()]
