@@ -104,7 +104,10 @@ def its_weights_stack(case: Case) -> None:
 def fits_its_tasks(case: Case) -> None:
     """With its defaults it fits the data of each of its tasks."""
     for task in sorted(case.component.tasks):
-        case.component.check(task, OUTPUTS[task])
+        try:
+            case.component.check(task, OUTPUTS[task])
+        except ValueError as error:
+            raise AssertionError(f"{case.label} for {task}: its defaults do not fit {OUTPUTS[task]} outputs") from error
 
 
 LAWS = (
