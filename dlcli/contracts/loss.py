@@ -37,3 +37,11 @@ class Loss(Component):
     def weights(self, target: Tensor) -> Tensor | None:
         """Return w of every sample from its target, such as class weights, (B,) or (B, T); None where all are 1."""
         return None
+
+    def check(self, task: Task, outputs: int) -> None:
+        """Raise a ValueError where the parameters do not fit the data, such as class weights for other classes.
+
+        Args:
+            task: One of `tasks`.
+            outputs: Width O of the network's output.
+        """

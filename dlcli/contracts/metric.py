@@ -17,7 +17,8 @@ class Metric(Component):
     Class attributes: `tasks` it is defined for; `direction`, `min` or `max`, which of two values is the better;
     `lowest` and `highest` possible value (None where unbounded); `needs_probabilities`, whether `update` gets
     probabilities instead of raw outputs; `concatenates`, True for rank metrics, whose statistics are scores that are
-    concatenated over batches along the first dimension instead of added.
+    concatenated over batches along the first dimension instead of added. What depends on a component's parameters may
+    be a property instead; it is read from the component, never from the class.
     """
 
     kind: ClassVar[str] = "metric"
@@ -44,3 +45,11 @@ class Metric(Component):
     @abstractmethod
     def compute(self, statistics: Statistics) -> Tensor:
         """Return the figure, a 0-d tensor, from the statistics of all batches; NaN where it is undefined."""
+
+    def check(self, task: Task, outputs: int) -> None:
+        """Raise a ValueError where the parameters do not fit the data, such as a number of classes that there are not.
+
+        Args:
+            task: One of `tasks`.
+            outputs: Width O of the network's output.
+        """

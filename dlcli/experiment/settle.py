@@ -7,6 +7,7 @@ from dlcli.contracts.history import Direction
 from dlcli.contracts.loss import Loss
 from dlcli.contracts.metric import Metric
 from dlcli.contracts.task import Task
+from dlcli.data.preprocessing import input_output
 from dlcli.errors import Problem, RecipeError
 from dlcli.recipe.model import Recipe
 from dlcli.registry import Registry
@@ -47,7 +48,7 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
     metrics = tuple(registry.component(Metric, name) for name in METRICS[task]) if named is None else named
     # Folds make a validation part of their own, or do without.
     has_val = recipe.train.kfold is not None or ("val" in dataset.splits and recipe.train.rows == "train")
-    problems = [*_task_problems(loss, metrics, task), *_monitor_problems(recipe.train.monitor, metrics, has_val)]
+    problems = [*_fit_problems(loss, metrics, dataset), *_monitor_problems(recipe.train.monitor, metrics, has_val)]
     if recipe.data.scale_target and task is not Task.REGRESSION:
         message = f"targets are scaled for regression alone, but the target makes this a {task} task; remove the key"
         problems.append(Problem("", "data.scale_target", message))
@@ -86,8 +87,9 @@ def direction(monitor: str, metrics: Mapping[str, Metric]) -> Direction:
     return metric.direction if metric and monitor.startswith("val_") else "min"
 
 
-def _task_problems(loss: Loss, metrics: tuple[Metric, ...], task: Task) -> list[Problem]:
-    """A loss or metric that is not defined for the task."""
+def _fit_problems(loss: Loss, metrics: tuple[Metric, ...], dataset: Dataset) -> list[Problem]:
+    """A loss or metric that is not defined for the task, or whose parameters do not fit the data."""
+    task, outputs = dataset.task, input_output(dataset, ()).outputs
     problems = []
     named: list[tuple[str, Loss | Metric]] = [("train.loss", loss)]
     named += [("train.metrics", metric) for metric in metrics]
@@ -102,6 +104,11 @@ def _task_problems(loss: Loss, metrics: tuple[Metric, ...], task: Task) -> list[
                     f"remove the key for the task's own, or set data.task",
                 )
             )
+            continue
+        try:
+            component.check(task, outputs)
+        except ValueError as error:
+            problems.append(Problem("", key, f"{component.name}: {error}"))
     return problems
 
 

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from dlcli.contracts.batch import Batch
-from dlcli.contracts.component import implements
 from dlcli.contracts.loss import Loss
 
 
@@ -67,10 +66,10 @@ def batch_loss(loss: Loss, output: Tensor, targets: tuple[Tensor, ...], mix: Ten
     Returns:
         The mean, differentiable; 0 where no row counts.
     """
-    plain = batch.weight is None and batch.mask is None and batch.lengths is None and not implements(loss, "weights")
-    if plain and mix is None:
-        return loss.mean(output, targets[0])
     if mix is None:
+        plain = batch.weight is None and batch.mask is None and batch.lengths is None
+        if plain and loss.weights(targets[0]) is None:
+            return loss.mean(output, targets[0])
         total, weight = weighted_sum(loss, output, targets[0], batch)
         return total / weight.clamp_min(torch.finfo(total.dtype).tiny)
     first, second = (_mixed_part(loss, output, target, batch) for target in targets)

@@ -256,6 +256,33 @@ def test_a_regularizer_that_has_nothing_to_work_on_leaves_nothing(folder, plugin
     assert not (folder / "runs").exists()
 
 
+def test_parameters_that_do_not_fit_the_data_are_told_together(folder, plugins, recipe):
+    loss = {"name": "cross_entropy", "class_weights": [1.0, 2.0]}
+    with pytest.raises(RecipeError) as caught:
+        train(recipe(train={"loss": loss, "metrics": [{"name": "top_k", "k": 10}]}), plugins=plugins)
+    text = str(caught.value)
+    assert "2 problems in the recipe" in text
+    assert "train.loss: cross_entropy: class_weights has 2 numbers, but the target has 10 classes: give one" in text
+    assert "train.metrics: top_k: k = 10 of 10 classes is always right: take a k below 10" in text
+    assert not (folder / "runs").exists()
+
+
+def test_a_metric_of_torchmetrics_decides_and_is_told_again(folder, plugins, recipe):
+    metric = {"name": "torchmetrics", "metric": "MatthewsCorrCoef"}
+    section = {"epochs": 2, "seeds": 2, "metrics": ["auroc", metric], "monitor": "val_torchmetrics"}
+    summary = train(recipe(train=section), plugins=plugins)
+    told = evaluate(summary.run, split="test", plugins=plugins).metrics["torchmetrics"]
+    assert told == pytest.approx(summary.test["torchmetrics"], abs=1e-12)
+    assert told > 0.3
+
+
+def test_a_metric_that_torchmetrics_does_not_have_is_told_before_training(folder, plugins, recipe):
+    metric = {"name": "torchmetrics", "metric": "MathewsCorrCoef"}
+    with pytest.raises(RecipeError, match="train.metrics: torchmetrics: .*; did you mean 'MatthewsCorrCoef'"):
+        train(recipe(train={"metrics": [metric]}), plugins=plugins)
+    assert not (folder / "runs").exists()
+
+
 def test_a_monitor_that_is_not_computed_is_refused(folder, plugins, recipe):
     with pytest.raises(RecipeError, match="train.monitor: 'val_f1' is not computed; computed are train_loss, val_loss"):
         train(recipe(train={"monitor": "val_f1"}), plugins=plugins)

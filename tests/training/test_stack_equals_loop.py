@@ -173,22 +173,37 @@ def test_dropout_agrees_since_masks_are_the_same_bits(population, images, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("task", "loss", "metrics"),
-    [("regression", "mse", ("rmse", "r2", "mae")), ("binary", "binary_cross_entropy", ("accuracy", "nll", "brier"))],
+    ("task", "loss", "parameters", "metrics"),
+    [
+        ("regression", "mse", {}, ("rmse", "r2", "mae")),
+        ("regression", "huber", {}, ("mse",)),
+        ("regression", "epsilon_insensitive", {}, ()),
+        ("regression", "quantile", {"level": 0.2}, ()),
+        ("binary", "binary_cross_entropy", {}, ("accuracy", "nll", "brier")),
+        ("binary", "binary_cross_entropy", {"class_weights": [1.0, 3.0]}, ("f1", "auroc", "average_precision")),
+        ("binary", "focal", {"alpha": 0.3}, ("precision", "recall")),
+        ("binary", "hinge", {}, ()),
+        ("multiclass", "cross_entropy", {"class_weights": [1.0] * 9 + [5.0], "label_smoothing": 0.1}, ("f1", "auroc")),
+        ("multiclass", "focal", {}, ("top_k", "perplexity", "average_precision")),
+        ("multiclass", "squared_hinge", {}, ()),
+    ],
 )
-def test_other_tasks_agree(task, loss, metrics, population, images, tmp_path):
+def test_every_loss_and_metric_agrees(task, loss, parameters, metrics, population, images, tmp_path):
     odd = (images.tensors["y"] % 2).float().unsqueeze(1)
     target = Field("y", "target", "features", (1,), "float32", classes=("even", "odd") if task == "binary" else ())
-    other = replace(
-        images, fields={**images.fields, "y": target}, tensors={**images.tensors, "y": odd}, task=Task(task)
-    )
+    fields, tensors = {**images.fields, "y": target}, {**images.tensors, "y": odd}
+    other = images if task == "multiclass" else replace(images, fields=fields, tensors=tensors, task=Task(task))
     io = input_output(other, (REGISTRY.create("preprocessor", "standardize"),))
     changes = {
         "io": io,
-        "loss": REGISTRY.create("loss", loss),
         "metrics": {name: REGISTRY.create("metric", name) for name in metrics},
     }
-    members = population(architecture("mlp"), "adam", "l2", **changes)
+    made = REGISTRY.create("loss", loss, **parameters)
+    numbers = made.per_member().items()
+    members = [
+        replace(member, loss=made.with_per_member({path: number * (1 + i) for path, number in numbers}))
+        for i, member in enumerate(population(architecture("mlp"), "adam", "l2", **changes))
+    ]
     batches = Double(InMemoryBatches(other, CPU))
     with float64():
         together = train(members, batches, tmp_path / "together", "vectorized")

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dlcli import REGRESSION, Loss, Task
+from dlcli.builtin.losses.same_shape import same_shape
 
 
 class MeanSquaredError(Loss):
@@ -23,17 +24,8 @@ class MeanSquaredError(Loss):
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean over targets for every sample."""
-        return F.mse_loss(output, _like(target, output), reduction="none").mean(-1)
+        return F.mse_loss(output, same_shape(target, output, self.name), reduction="none").mean(-1)
 
     def mean(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean over samples and targets in one call."""
-        return F.mse_loss(output, _like(target, output))
-
-
-def _like(target: Tensor, output: Tensor) -> Tensor:
-    if target.shape != output.shape:
-        raise ValueError(
-            f"mse needs a target of the output's shape {tuple(output.shape)}, got {tuple(target.shape)}; "
-            "a single target is (B, 1), not (B,)"
-        )
-    return target.to(output.dtype)
+        return F.mse_loss(output, same_shape(target, output, self.name))

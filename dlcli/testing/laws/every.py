@@ -51,7 +51,8 @@ def states_what_its_kind_asks(case: Case) -> None:
     for key, hint in typing.get_type_hints(kind).items():
         if typing.get_origin(hint) is ClassVar and key in kind.__annotations__:
             assert hasattr(cls, key), f"{cls.__name__}: the class attribute `{key}` is missing"
-            value, wanted = getattr(cls, key), typing.get_args(hint)[0]
+            # From the component: what depends on its parameters is a property.
+            value, wanted = getattr(case.component, key), typing.get_args(hint)[0]
             try:
                 TypeAdapter(wanted).validate_python(value, strict=True)
             except ValidationError:

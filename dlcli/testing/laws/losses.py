@@ -3,7 +3,7 @@
 import torch
 
 from dlcli import Loss
-from dlcli.testing.examples import ideal_outputs, sample_outputs
+from dlcli.testing.examples import OUTPUTS, ideal_outputs, sample_outputs
 from dlcli.testing.law import Case, Law, assert_close, assert_finite
 from dlcli.testing.variants import MEMBERS, assert_stacks
 
@@ -101,6 +101,15 @@ def its_weights_stack(case: Case) -> None:
             assert_stacks(case, lambda loss, target: loss.weights(target), torch.stack(targets))
 
 
+def fits_its_tasks(case: Case) -> None:
+    """With its defaults it fits the data of each of its tasks."""
+    for task in sorted(case.component.tasks):
+        try:
+            case.component.check(task, OUTPUTS[task])
+        except ValueError as error:
+            raise AssertionError(f"{case.label} for {task}: its defaults do not fit {OUTPUTS[task]} outputs") from error
+
+
 LAWS = (
     *(
         Law(check, ("loss",))
@@ -112,6 +121,7 @@ LAWS = (
             prefers_the_target,
             gives_finite_gradients,
             stacks,
+            fits_its_tasks,
         )
     ),
     Law(its_weights_stack, ("loss",), methods=("weights",)),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from dlcli import Metric, Task, probabilities
-from dlcli.testing.examples import ideal_outputs, sample_outputs
+from dlcli.testing.examples import OUTPUTS, ideal_outputs, sample_outputs
 from dlcli.testing.law import Case, Law, assert_close
 
 ROWS = 40
@@ -109,6 +109,15 @@ def is_nan_without_rows(case: Case) -> None:
         assert value != value, f"{case.label} for {task}: without any weight the figure is {value}, expected NaN"
 
 
+def fits_its_tasks(case: Case) -> None:
+    """With its defaults it fits the data of each of its tasks."""
+    for task in sorted(case.component.tasks):
+        try:
+            case.component.check(task, OUTPUTS[task])
+        except ValueError as error:
+            raise AssertionError(f"{case.label} for {task}: its defaults do not fit {OUTPUTS[task]} outputs") from error
+
+
 LAWS = tuple(
     Law(check, ("metric",))
     for check in (
@@ -118,5 +127,6 @@ LAWS = tuple(
         a_row_of_weight_zero_does_not_count,
         a_row_of_weight_two_counts_twice,
         is_nan_without_rows,
+        fits_its_tasks,
     )
 )

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from dlcli import REGRESSION, Task
+from dlcli import CLASSIFICATION, REGRESSION, Task
 
 GENERATOR = torch.Generator().manual_seed(1)
 LOGITS = torch.randn(7, 4, generator=GENERATOR) * 2
@@ -107,12 +107,12 @@ def test_cross_entropy_keeps_torch_in_one_call(registry):
 
 
 def test_tasks(registry):
-    tasks = {name: registry.create("loss", name).tasks for name in ("cross_entropy", "binary_cross_entropy", "mse")}
-    assert tasks == {
-        "cross_entropy": {Task.MULTICLASS},
-        "binary_cross_entropy": {Task.BINARY, Task.MULTILABEL},
-        "mse": REGRESSION,
-    }
+    tasks = {entry.name: registry.load(entry).tasks for entry in registry.entries("loss")}
+    assert tasks.pop("cross_entropy") == {Task.MULTICLASS}
+    assert tasks.pop("binary_cross_entropy") == {Task.BINARY, Task.MULTILABEL}
+    classifiers = {name for name, found in tasks.items() if found == CLASSIFICATION}
+    assert classifiers == {"focal", "hinge", "squared_hinge"}
+    assert all(found == REGRESSION for name, found in tasks.items() if name not in classifiers)
 
 
 @pytest.mark.parametrize("method", ["values", "mean"])

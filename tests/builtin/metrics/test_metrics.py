@@ -59,6 +59,8 @@ ORACLES = {
     ("brier", Task.MULTICLASS): lambda p, y, w: sk.brier_score_loss(y, p, sample_weight=w, scale_by_half=False),
     ("brier", Task.MULTILABEL): per_label(lambda p, y, w: sk.brier_score_loss(y, p, sample_weight=w)),
     ("mae", Task.REGRESSION): lambda p, y, w: sk.mean_absolute_error(y, p, sample_weight=w),
+    ("mse", Task.REGRESSION): lambda p, y, w: sk.mean_squared_error(y, p, sample_weight=w),
+    ("mape", Task.REGRESSION): lambda p, y, w: sk.mean_absolute_percentage_error(y, p, sample_weight=w),
     ("rmse", Task.REGRESSION): lambda p, y, w: sk.root_mean_squared_error(y, p, sample_weight=w),
     ("r2", Task.REGRESSION): lambda p, y, w: sk.r2_score(y, p, sample_weight=w),
 }
@@ -153,6 +155,12 @@ def test_nll_reads_log_probabilities_as_logits(registry):
     plain = figure(metric, Task.MULTICLASS, OUTPUT[Task.MULTICLASS], target, WEIGHT)
     combined = figure(metric, Task.MULTICLASS, OUTPUT[Task.MULTICLASS].log_softmax(-1), target, WEIGHT)
     torch.testing.assert_close(plain, combined)
+
+
+def test_mape_of_a_target_of_zero_is_scikit_learns(registry):
+    output, target, ones = torch.ones(2, 1).double(), torch.tensor([[0.0], [2.0]]).double(), torch.ones(2).double()
+    expected = sk.mean_absolute_percentage_error(target, output)
+    assert figure(registry.create("metric", "mape"), Task.REGRESSION, output, target, ones) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6])

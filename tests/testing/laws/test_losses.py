@@ -72,6 +72,11 @@ class ItemWeights(Fine):
         return torch.ones(len(target)) * target.max().item()
 
 
+class Picky(Fine):
+    def check(self, task, outputs):
+        raise ValueError("never")
+
+
 BROKEN = [
     (losses.gives_one_value_a_sample, Reduced, r"values are \(\), expected \(8,\)"),
     (losses.its_mean_is_the_mean_of_its_values, Doubled, r"mean\(\) is not the mean of values\(\)"),
@@ -83,6 +88,7 @@ BROKEN = [
     (losses.gives_finite_gradients, Flat, "its gradient is zero everywhere"),
     (losses.stacks, Branching, "vmap"),
     (losses.its_weights_stack, ItemWeights, "vmap"),
+    (losses.fits_its_tasks, Picky, "for multiclass: its defaults do not fit 3 outputs"),
 ]
 
 

@@ -72,6 +72,11 @@ class NeverUndefined(Fine):
         return statistics["hits"] / statistics["weight"].clamp_min(1)
 
 
+class Picky(Fine):
+    def check(self, task, outputs):
+        raise ValueError("never")
+
+
 BROKEN = [
     (metrics.adds_over_batches, MeanOfMeans, "the figure over 2 batches is not that of all rows at once"),
     (metrics.adds_over_batches, Vector, r"compute gives \(1,\), expected a 0-d tensor"),
@@ -81,6 +86,7 @@ BROKEN = [
     (metrics.a_row_of_weight_zero_does_not_count, Unweighted, "rows of weight 0 change the figure"),
     (metrics.a_row_of_weight_two_counts_twice, YesOrNoWeights, "rows of weight 2 do not count twice"),
     (metrics.is_nan_without_rows, NeverUndefined, "without any weight the figure is 0.0, expected NaN"),
+    (metrics.fits_its_tasks, Picky, "for multiclass: its defaults do not fit 3 outputs"),
 ]
 
 
