@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlcli.contracts.activation import Activation as Activation
+    from dlcli.contracts.activation import Initialization as Initialization
     from dlcli.contracts.architecture import Architecture as Architecture
     from dlcli.contracts.averager import Averager as Averager
     from dlcli.contracts.batch import Batch as Batch
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from dlcli.layers.combining import MeanOfMembers as MeanOfMembers
     from dlcli.layers.combining import outputs_from as outputs_from
     from dlcli.layers.dropout import Dropout as Dropout
+    from dlcli.layers.dropout import Randomized as Randomized
     from dlcli.layers.program import CannotExportError as CannotExportError
     from dlcli.layers.program import export_program as export_program
     from dlcli.layers.program import identifier as identifier
@@ -107,7 +109,7 @@ if TYPE_CHECKING:
     from dlcli.registry import Registry as Registry
 
 _WHERE = {
-    "contracts.activation": ("Activation",),
+    "contracts.activation": ("Activation", "Initialization"),
     "contracts.architecture": ("Architecture",),
     "contracts.averager": ("Averager",),
     "contracts.batch": ("Batch",),
@@ -173,7 +175,7 @@ _WHERE = {
     "hookspecs": ("hookimpl",),
     "layers.block": ("AffineBlock",),
     "layers.combining": ("MeanOfMembers", "outputs_from"),
-    "layers.dropout": ("Dropout",),
+    "layers.dropout": ("Dropout", "Randomized"),
     "layers.program": ("CannotExportError", "export_program", "identifier", "without_torch_warnings"),
     "plugins": ("Plugins", "load_plugins"),
     "registry": ("Registrar", "Registry"),
