@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dlcli.report.axis import Axis, spanning
-from dlcli.report.panel import Box, draw_frame, draw_label, draw_x_axis, draw_y_axis
+from dlcli.report.panel import Box, draw_frame, draw_x_axis, draw_y_axis
 from dlcli.report.svg import INK, Drawing
 from dlcli.report.tune_marks import drawable
 
@@ -26,7 +26,7 @@ def activation_svg(curve: "ActivationCurve") -> str:
         y = 54 + place * LINE
         drawing.line((BOX.left, y - 4), (BOX.left + 34, y - 4), colour, width=2.5, dash=dash)
         symbol = "f(x)" if name == "formula" else "f′(x)"
-        draw_label(drawing, BOX.left + 44, y - 4, f"{symbol} = {curve.facts[name]}")
+        drawing.text((BOX.left + 44, y), f"{symbol} = {curve.facts[name]}", most=BOX.width - 44)
     across = Axis(curve.x[0], curve.x[-1], BOX.left, BOX.right)
     values = [value for value in (*curve.function, *curve.derivative) if drawable(value)]
     up = spanning([*values, 0.0], BOX.bottom, BOX.top, log=False)

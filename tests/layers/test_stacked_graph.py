@@ -1,10 +1,14 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from dlcli import AffineBlock
 from dlcli.layers import stacked_operations
 from dlcli.layers.program import CannotExportError, export_program
 from dlcli.layers.stacked_graph import StackedGraph
+from dlcli.plugins import load_plugins
 
 FEATURES, IMAGES, STEPS = (8, 6), (8, 4, 8, 8), (8, 7, 6)
 
@@ -148,6 +152,30 @@ def assert_stacks(make, x, steps=None):
 def test_members_are_computed_by_batched_operations(name, fallbacks):
     make, shape = BATCHED[name]
     assert_stacks(make, torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    assert not fallbacks
+
+
+REGISTRY = load_plugins(third_parties=False).registry
+PARTS = [
+    *(("activation", entry.name) for entry in REGISTRY.entries("activation")),
+    *(("activation", table) for table in ({"name": "prelu", "slopes": "feature"}, {"name": "swish", "learned": True})),
+    *(("normalization", entry.name) for entry in REGISTRY.entries("normalization")),
+]
+
+
+@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize(("kind", "part"), PARTS)
+def test_activations_and_normalizations_are_computed_by_batched_operations(kind, part, images, fallbacks):
+    if part == "instance" and not images:
+        return  # there is one value a feature
+    parts = {"activation": "relu", "normalization": "none", kind: part}
+    made = {name: REGISTRY.resolve(name, value) for name, value in parts.items()}
+
+    def make():
+        affine = (lambda wide, bias: nn.Conv2d(4, wide, 3, bias=bias)) if images else partial(nn.Linear, 6)
+        return AffineBlock(affine, 16, **made)
+
+    assert_stacks(make, torch.randn(IMAGES if images else FEATURES, generator=torch.Generator().manual_seed(0)))
     assert not fallbacks
 
 
