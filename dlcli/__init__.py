@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dlcli.contracts.activation import Activation as Activation
+    from dlcli.contracts.activation import Initialization as Initialization
     from dlcli.contracts.architecture import Architecture as Architecture
     from dlcli.contracts.averager import Averager as Averager
     from dlcli.contracts.batch import Batch as Batch
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from dlcli.layers.convolution_arithmetic import output_size as output_size
     from dlcli.layers.dropout import Dropout as Dropout
     from dlcli.layers.dropout import DropoutKind as DropoutKind
+    from dlcli.layers.dropout import Randomized as Randomized
     from dlcli.layers.program import CannotExportError as CannotExportError
     from dlcli.layers.program import export_program as export_program
     from dlcli.layers.program import identifier as identifier
@@ -116,7 +118,7 @@ if TYPE_CHECKING:
     from dlcli.registry import Registry as Registry
 
 _WHERE = {
-    "contracts.activation": ("Activation",),
+    "contracts.activation": ("Activation", "Initialization"),
     "contracts.architecture": ("Architecture",),
     "contracts.averager": ("Averager",),
     "contracts.batch": ("Batch",),
@@ -190,7 +192,7 @@ _WHERE = {
         "conditionings",
     ),
     "layers.convolution_arithmetic": ("Window", "output_size"),
-    "layers.dropout": ("Dropout", "DropoutKind"),
+    "layers.dropout": ("Dropout", "DropoutKind", "Randomized"),
     "layers.program": ("CannotExportError", "export_program", "identifier", "without_torch_warnings"),
     "layers.residual": ("Residual",),
     "plugins": ("Plugins", "load_plugins"),

@@ -21,6 +21,7 @@ BUILTIN = tuple(
         "architectures",
         "activations",
         "normalizations",
+        "initializers",
         "preprocessors",
         "input_layers",
         "losses",

@@ -9,7 +9,10 @@ from dlcli.contracts.component import Component
 
 
 class Normalization(Component):
-    """Normalizes the values between an affine map and its activation."""
+    """Normalizes the values between an affine map and its activation.
+
+    A module may refuse a layout that it makes no sense for: its `forward` raises a ValueError that says what it needs.
+    """
 
     kind: ClassVar[str] = "normalization"
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
+from dlcli.contracts.member import Member
 from dlcli.contracts.selector import select_parameters
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
@@ -21,6 +22,7 @@ from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override
 from dlcli.training.device import choose_device
+from dlcli.training.initial_values import suited_initializer
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.step import Step
 
@@ -63,6 +65,7 @@ class Preflight:
         steps_per_epoch: Batches in an epoch.
         regularized: For each regularizer by id: the parameters that it touches; empty where it touches none.
         device: Where the batch was computed.
+        init: What filled the weights, with its parameters; None where they are the architecture's own.
         notes: What the user should know.
     """
 
@@ -83,6 +86,7 @@ class Preflight:
     regularized: Mapping[str, tuple[str, ...]]
     device: str
     notes: tuple[str, ...]
+    init: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -170,7 +174,15 @@ def build(
             *_missing(dataset),
             *(f"{name} got no gradient: the loss does not depend on it" for name in silent),
         ),
+        init=_init(member),
     )
+
+
+def _init(member: Member) -> dict[str, Any] | None:
+    """Return the initializer that suits a member's activation, as a table."""
+    if member.initializer is None:
+        return None
+    return suited_initializer(member.initializer, member.architecture).table(lambda component: component.name)
 
 
 def _streamed(dataset: Dataset) -> Iterator[str]:

@@ -3,11 +3,12 @@
 import difflib
 import inspect
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
+from dlcli.contracts.activation import Activation
 from dlcli.contracts.component import PER_MEMBER, Component
 from dlcli.contracts.kinds import KINDS
 from dlcli.errors import PluginError, UsageError
@@ -73,6 +74,7 @@ class ComponentPage:
         parameters: Its parameters, in order.
         snippet: How a recipe names it, as TOML with every default written out; for importers and exporters, which no
             recipe names, the command in a comment.
+        facts: What its kind knows of it besides, by name: of an activation its formula, gradient and so on.
     """
 
     kind: str
@@ -82,6 +84,7 @@ class ComponentPage:
     documentation: str
     parameters: tuple[ParameterRow, ...]
     snippet: str
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON-ready table."""
@@ -124,9 +127,7 @@ def show_component(plugins: Plugins, name: str, kind: str | None = None) -> Comp
         PluginError: There is no such component, several packages have it, or it cannot be made.
     """
     registry = plugins.registry
-    if kind not in (None, *KINDS):
-        raise UsageError(f"unknown kind {kind!r}; kinds are {', '.join(KINDS)}")
-    entry = registry.find(kind or _kind_of(registry, name), name)
+    entry = find_component(registry, name, kind)
     cls = registry.load(entry)
     try:
         component = registry.create(entry.kind, entry.label)
@@ -141,7 +142,40 @@ def show_component(plugins: Plugins, name: str, kind: str | None = None) -> Comp
         documentation=_documentation(cls),
         parameters=tuple(_parameters(cls, table)),
         snippet=_snippet(entry, table),
+        facts=activation_facts(component) if isinstance(component, Activation) else {},
     )
+
+
+def find_component(registry: Registry, name: str, kind: str | None = None) -> Entry:
+    """Return the entry of a name; without a kind, of any kind.
+
+    Args:
+        registry: What is registered.
+        name: The name, bare or as `distribution:name`.
+        kind: The kind, where several kinds have the name.
+
+    Returns:
+        The entry.
+
+    Raises:
+        UsageError: There is no such kind, or several kinds have the name.
+        PluginError: There is no such component, or several packages have it.
+    """
+    if kind not in (None, *KINDS):
+        raise UsageError(f"unknown kind {kind!r}; kinds are {', '.join(KINDS)}")
+    return registry.find(kind or _kind_of(registry, name), name)
+
+
+def activation_facts(activation: Activation) -> dict[str, str]:
+    """Return what an activation knows of itself, by name."""
+    return {
+        "formula": activation.formula,
+        "gradient": activation.gradient,
+        "range": activation.output_range,
+        "zero-centred": "yes" if activation.zero_centred else "no",
+        "saturates": activation.saturates,
+        "init": f"{activation.initialization}, gain {activation.gain:.4g}",
+    }
 
 
 def _documentation(cls: type[Component]) -> str:
@@ -178,11 +212,11 @@ def _shortest(registry: Registry, component: Component) -> str:
 
 def _parameters(cls: type[Component], table: Mapping[str, Any]) -> list[ParameterRow]:
     rows = []
-    for key, field in cls.model_fields.items():
-        kind = component_kind(field.annotation)
-        description = field.description or (f"any {kind} that is installed" if kind else "")
-        allowed = expected(field.annotation, tuple(field.metadata))
-        rows.append(ParameterRow(key, allowed, table.get(key), description, PER_MEMBER in field.metadata))
+    for key, each in cls.model_fields.items():
+        kind = component_kind(each.annotation)
+        description = each.description or (f"any {kind} that is installed" if kind else "")
+        allowed = expected(each.annotation, tuple(each.metadata))
+        rows.append(ParameterRow(key, allowed, table.get(key), description, PER_MEMBER in each.metadata))
     return rows
 
 

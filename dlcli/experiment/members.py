@@ -224,7 +224,7 @@ def make_member(
 
 
 def check_architecture(member: Member) -> None:
-    """Refuse an architecture that cannot be built for its data, nor trained by single rows or with its regularizers.
+    """Refuse an architecture that cannot be built, compute a row, or train by single rows or with its regularizers.
 
     Args:
         member: Any member that has it.
@@ -234,6 +234,8 @@ def check_architecture(member: Member) -> None:
     """
     try:
         network = build_network(member, torch.device("cpu"))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            _on_one_row(network.eval(), member)
     except ValueError as error:
         key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
         raise RecipeError([Problem("", key, str(error))]) from error
@@ -258,17 +260,22 @@ def _try_regularizers(network: nn.Module, member: Member) -> None:
 
 def _refuses_one_row(network: nn.Module, member: Member) -> bool:
     """Return whether some batch normalization gets one value a channel from one row; convolutions give it more."""
+    try:
+        _on_one_row(network.train(), member)
+    except ValueError as error:
+        return "more than 1 value per channel" in str(error)
+    return False
+
+
+def _on_one_row(network: nn.Module, member: Member) -> None:
+    """Run a network on a row of zeros."""
 
     def row(field: Field) -> Tensor:
         whole = field.kind in ("tokens", "categorical")
         return torch.zeros((1, *field.shape), dtype=torch.int64 if whole else torch.float32)
 
     conditions = tuple(map(row, member.io.conditions))
-    try:
-        network.train()(*map(row, member.io.inputs), **({"conditions": conditions} if conditions else {}))
-    except ValueError as error:
-        return "more than 1 value per channel" in str(error)
-    return False
+    network(*map(row, member.io.inputs), **({"conditions": conditions} if conditions else {}))
 
 
 def _decides(recipe: Recipe) -> bool:

@@ -1,4 +1,4 @@
-"""Dropout whose masks are given to it, so that a member's masks do not depend on its companions."""
+"""Randomness that is given to the modules that need it, so that a member's does not depend on its companions."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -33,7 +33,27 @@ def random_bits(shape: torch.Size, device: torch.device, generator: torch.Genera
     return words.view(torch.int16)[:count].view(shape)
 
 
-class Dropout(nn.Module):
+class Randomized(nn.Module):
+    """A module whose randomness in training is uniform bits that it asks for, so that it trains in a stack, too.
+
+    The training engine sets `source`, the member's own stream of bits; without it bits come from torch's global
+    generator. A module asks for the same shapes in the same order whatever the values of its input.
+
+    Args:
+        active: Whether it asks for any bits in training.
+    """
+
+    def __init__(self, *, active: bool = True) -> None:
+        super().__init__()
+        self.active = active
+        self.source: BitSource | None = None
+
+    def bits(self, shape: torch.Size, device: torch.device) -> Tensor:
+        """Return int16 numbers of a shape, each of the 65536 with the same probability."""
+        return (self.source or random_bits)(shape, device)
+
+
+class Dropout(Randomized):
     """Inverted dropout: y = x · m / (1 − p) in training, m ~ Bernoulli(1 − p) an element; y = x in evaluation.
 
     Other kinds differ in what shares an m, or in what is put in the place of what is dropped: `spatial`, one m a row
@@ -41,8 +61,7 @@ class Dropout(nn.Module):
     stochastic depth; `alpha`, dropped elements become SELU's lowest value, and an affine map keeps mean and variance.
 
     The rate is a buffer, quantized to 1/65536, so that members of a stack may differ in it; it is not part of the
-    state, because it belongs to the recipe. The training engine sets `source`, the member's own stream of bits;
-    without it bits come from torch's global generator.
+    state, because it belongs to the recipe.
 
     Args:
         rate: Probability p in [0, 1) that an element is dropped.
@@ -75,13 +94,12 @@ class Dropout(nn.Module):
         self.register_buffer("offset", (1 + LEVELS // 2 - levels).float(), persistent=False)
         self.register_buffer("scale", (LEVELS / (LEVELS - levels)).float(), persistent=False)
         self.active = bool((levels > 0).any())
-        self.source: BitSource | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements in training; pass everything in evaluation."""
         if not (self.training and self.active):
             return x
-        bits = (self.source or random_bits)(self._mask_shape(x), x.device)
+        bits = self.bits(self._mask_shape(x), x.device)
         # 1 from the threshold on, 0 below: exact for whole numbers, and three times as quick as a comparison on a CPU.
         kept = (bits.float() + self.offset).clamp(0, 1)
         if self.kind == "alpha":
@@ -122,7 +140,7 @@ def replace_dropout(module: nn.Module) -> nn.Module:
 
 
 def set_dropout_source(module: nn.Module, source: BitSource | None) -> None:
-    """Give every Dropout inside a module its stream of bits."""
+    """Give everything inside a module that is random its stream of bits."""
     for child in module.modules():
-        if isinstance(child, Dropout):
+        if isinstance(child, Randomized):
             child.source = source

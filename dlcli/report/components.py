@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from dlcli.report.layout import line, plain_table
+from dlcli.report.layout import folded, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
@@ -43,6 +43,8 @@ def page_view(page: "ComponentPage") -> RenderableType:
         Text.assemble((page.name, "bold cyan"), f"  {page.kind} of {page.distribution} {page.version}"),
         *(_indented(indent, Text(text)) if text else "" for indent, text in reflowed(page.documentation)),
     ]
+    if page.facts:
+        parts += ["", *(folded(name, text, width=14) for name, text in page.facts.items())]
     if page.parameters:
         parts += ["", Text("Parameters", style="bold"), *map(_parameter, page.parameters)]
     if any(parameter.per_member for parameter in page.parameters):

@@ -1,7 +1,7 @@
 """What `dlcli build` found: data, task, layers, the loss of the first batch."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -31,6 +31,7 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
         layer_table(preflight.layers, preflight.parameters),
         "",
         line("device", preflight.device),
+        *([line("init", init_text(preflight.init))] if preflight.init else []),
         line("trained", f"{preflight.trainable:,} of {count_of(preflight.parameters, 'parameter')}"),
         line(
             "loss",
@@ -41,6 +42,14 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
         parts += ["", regularized_table(preflight.regularized)]
     parts += [line("note", note, style="yellow") for note in preflight.notes]
     return Group(*parts)
+
+
+def init_text(table: Mapping[str, Any]) -> str:
+    """Return an initializer in one line, such as `kaiming_normal, gain 1.414, mode fan_in`."""
+    parameters = [
+        f"{key} {number(value) if isinstance(value, float) else value}" for key, value in table.items() if key != "name"
+    ]
+    return ", ".join([table["name"], *parameters])
 
 
 def classes_text(classes: Sequence[str]) -> str:

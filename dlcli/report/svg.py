@@ -35,10 +35,13 @@ class Drawing:
             f'stroke="{stroke}" stroke-width="{width:g}"{pattern}/>'
         )
 
-    def polyline(self, points: Sequence[Point], stroke: str, *, width: float = 1) -> None:
-        """Draw a line through points."""
+    def polyline(self, points: Sequence[Point], stroke: str, *, width: float = 1, dash: str = "") -> None:
+        """Draw a line through points; `dash` is a pattern such as `4 3`."""
+        pattern = f' stroke-dasharray="{dash}"' if dash else ""
         path = " ".join(f"{_px(x)},{_px(y)}" for x, y in points)
-        self._parts.append(f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width:g}"/>')
+        self._parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width:g}"{pattern}/>'
+        )
 
     def circle(
         self,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import stream
-from dlcli.layers.dropout import Dropout
+from dlcli.layers.dropout import Randomized
 
 BLOCK_BYTES = 2**20
 """Bits of one member drawn at once; of one member, so that no companion changes the calls that draw them."""
@@ -79,7 +79,7 @@ class MaskPlan:
                 yield words[:, step].view(torch.int16)
 
 
-def set_sources(dropouts: Sequence[Dropout], source: Callable[[torch.Size, torch.device], Tensor] | None) -> None:
+def set_sources(dropouts: Sequence[Randomized], source: Callable[[torch.Size, torch.device], Tensor] | None) -> None:
     """Give dropouts their source of bits."""
     for dropout in dropouts:
         dropout.source = source

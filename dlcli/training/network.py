@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
-from dlcli.contracts.selector import WEIGHTS, select_parameters
-from dlcli.layers.dropout import Dropout, random_bits, replace_dropout, set_dropout_source
+from dlcli.layers.dropout import Randomized, random_bits, replace_dropout, set_dropout_source
 from dlcli.layers.scaled_target import ScaledTarget
+from dlcli.training.initial_values import fill_weights, suited_initializer
 
 
 def build_network(member: Member, device: torch.device) -> nn.Module:
@@ -31,10 +31,8 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
         network = ScaledTarget(network, member.io.outputs, scale.offset, scale.scale)
     parameters = dict(network.named_parameters())
     if member.initializer is not None:
-        generator = stream(member.seed, "initializer")
-        with torch.no_grad():
-            for name in select_parameters(network, WEIGHTS):
-                member.initializer.fill(parameters[name], generator)
+        initializer = suited_initializer(member.initializer, member.architecture)
+        fill_weights(network, initializer, stream(member.seed, "initializer"))
     if member.initial_state is not None:
         network.load_state_dict(member.initial_state, strict=False)
     for name in member.frozen:
@@ -42,12 +40,12 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
     return network.to(device).train()
 
 
-def active_dropouts(network: nn.Module) -> tuple[Dropout, ...]:
-    """Return every Dropout of a network that drops anything."""
-    return tuple(module for module in network.modules() if isinstance(module, Dropout) and module.active)
+def active_dropouts(network: nn.Module) -> tuple[Randomized, ...]:
+    """Return every Dropout of a network that drops anything, and whatever else is random as Dropout is."""
+    return tuple(module for module in network.modules() if isinstance(module, Randomized) and module.active)
 
 
-def seed_epoch(dropouts: tuple[Dropout, ...], member: Member, epoch: int, device: torch.device) -> None:
+def seed_epoch(dropouts: tuple[Randomized, ...], member: Member, epoch: int, device: torch.device) -> None:
     """Seed all randomness inside the network for one epoch.
 
     Our Dropout draws from a stream of the member; whatever else a foreign module draws comes from torch's global

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcli.contracts.member import Member
-from dlcli.layers.dropout import Dropout
+from dlcli.layers.dropout import Randomized
 from dlcli.training.network import build_network
 
 
@@ -78,15 +78,15 @@ class StackedNetwork:
     def _activate_dropout(self, networks: Sequence[nn.Module]) -> None:
         """Drop nothing only where no member drops anything: a rate of 0 drops nothing by its threshold."""
         for modules in zip(*(network.modules() for network in networks), strict=True):
-            if isinstance(modules[0], Dropout):
-                active = any(module.active for module in modules if isinstance(module, Dropout))
+            if isinstance(modules[0], Randomized):
+                active = any(module.active for module in modules if isinstance(module, Randomized))
                 for module in modules:
                     module.active = active
 
     @property
     def drops(self) -> str:
         """Which dropouts drop anything, as text: it decides the operations of a step."""
-        return "".join(str(int(m.active)) for m in self.base.modules() if isinstance(m, Dropout))
+        return "".join(str(int(m.active)) for m in self.base.modules() if isinstance(m, Randomized))
 
     @property
     def state(self) -> dict[str, Tensor]:

@@ -233,6 +233,39 @@ def test_plugins_show(dlcli):
     assert dlcli("plugins", "show", "mlp", "--json").json["kind"] == "architecture"
 
 
+def test_plugins_show_plots_an_activation(dlcli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = dlcli("plugins", "show", "gelu")
+    assert "formula       x * normal_cdf(x)" in page.out
+    assert "zero-centred  no" in page.out
+    plot = dlcli("plugins", "show", "leaky_relu", "--plot", "--set", "slope=0.2")
+    assert plot.code == 0
+    assert plot.out.startswith("leaky_relu, slope = 0.2\n")
+    assert max(map(len, plot.out.splitlines())) <= 100
+    drawn = dlcli("plugins", "show", "softmax", "--svg", "softmax.svg")
+    assert drawn.out == "drawn    softmax.svg\n"
+    assert (tmp_path / "softmax.svg").read_text().startswith("<svg ")
+    points = dlcli("plugins", "show", "relu", "--plot", "--json").json
+    assert (points["x"][0], points["function"][-1], points["derivative"][0]) == (-5, 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("mlp", "--plot"), 2, "'mlp' is an architecture, and only activations can be plotted"),
+        (("leaky_relu", "--plot", "--set", "slope=2"), 2, "--set slope: expected a number ≥ 0 and ≤ 1, got 2"),
+        (("leaky_relu", "--set", "slope=0.2"), 2, "--set slope=0.2 changes what is drawn: add --plot or --svg FILE"),
+        (("relu", "--svg", "absent/relu.svg"), 5, "cannot write absent/relu.svg"),
+    ],
+)
+def test_plugins_show_tells_what_cannot_be_plotted(dlcli, tmp_path, monkeypatch, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    outcome = dlcli("plugins", "show", *words)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 def test_plugins_show_of_an_unknown_component(dlcli):
     outcome = dlcli("plugins", "show", "mlpp")
     assert outcome.code == 4

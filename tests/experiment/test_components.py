@@ -66,6 +66,7 @@ def test_every_snippet_is_part_of_a_recipe_that_loads(builtins, entry):
         "architecture": lambda r: r.model.architecture,
         "activation": lambda r: r.model.architecture.activation,
         "normalization": lambda r: r.model.architecture.norm,
+        "initializer": lambda r: r.model.init,
         "preprocessor": lambda r: r.data.preprocess[0],
         "input_layer": lambda r: r.model.inputs[0],
         "loss": lambda r: r.train.loss,

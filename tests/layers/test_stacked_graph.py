@@ -1,10 +1,14 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
+from dlcli import AffineBlock
 from dlcli.layers import stacked_operations
 from dlcli.layers.program import CannotExportError, export_program
 from dlcli.layers.stacked_graph import StackedGraph
+from dlcli.plugins import load_plugins
 
 FEATURES, IMAGES, STEPS = (8, 6), (8, 4, 8, 8), (8, 7, 6)
 
@@ -132,7 +136,7 @@ def fallbacks(monkeypatch):
 
 
 @torch.no_grad()
-def assert_stacks(make, x, steps=None):
+def assert_stacks(make, x, steps=None, rtol=1e-5, atol=2e-6):
     """A stack, and the program recorded of it, give what each member gives, for other numbers of rows too."""
     modules = members(make)
     stack = StackedGraph(modules, {"x": x}, steps or {}).eval()
@@ -140,14 +144,47 @@ def assert_stacks(make, x, steps=None):
     rows = torch.cat([x, x.flip(0)])
     for part in (rows, rows[:1], rows[2:7]):
         expected = torch.stack([module(part) for module in modules])
-        torch.testing.assert_close(stack(part), expected, rtol=1e-5, atol=2e-6)
-        torch.testing.assert_close(program(part), expected, rtol=1e-5, atol=2e-6)
+        torch.testing.assert_close(stack(part), expected, rtol=rtol, atol=atol)
+        torch.testing.assert_close(program(part), expected, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_members_are_computed_by_batched_operations(name, fallbacks):
     make, shape = BATCHED[name]
     assert_stacks(make, torch.randn(shape, generator=torch.Generator().manual_seed(0)))
+    assert not fallbacks
+
+
+REGISTRY = load_plugins(third_parties=False).registry
+PARTS = [
+    *(("activation", entry.name) for entry in REGISTRY.entries("activation")),
+    *(("activation", table) for table in ({"name": "prelu", "slopes": "feature"}, {"name": "swish", "learned": True})),
+    *(("normalization", entry.name) for entry in REGISTRY.entries("normalization")),
+]
+
+
+class Every(nn.Module):
+    """A block with each activation and each normalization, side by side."""
+
+    def __init__(self, images):
+        super().__init__()
+        affine = (lambda wide, bias: nn.Conv2d(4, wide, 3, bias=bias)) if images else partial(nn.Linear, 6)
+        self.blocks = nn.ModuleList()
+        for kind, part in PARTS:
+            if part != "instance" or images:  # of features there is one value a feature
+                parts = {"activation": "relu", "normalization": "none", kind: part}
+                made = {name: REGISTRY.resolve(name, value) for name, value in parts.items()}
+                self.blocks.append(AffineBlock(affine, 16, **made))
+
+    def forward(self, x):
+        return torch.stack([block(x) for block in self.blocks], 1)
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_activations_and_normalizations_are_computed_by_batched_operations(images, fallbacks):
+    shape = IMAGES if images else FEATURES
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    assert_stacks(lambda: Every(images), x, rtol=1e-4, atol=2e-5)  # groups of two that lie close magnify rounding
     assert not fallbacks
 
 

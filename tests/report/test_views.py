@@ -110,6 +110,7 @@ def test_a_preflight(text):
         regularized={"l2": ("head.weight",), "early_stopping": ()},
         device="cpu",
         notes=("head.bias got no gradient",),
+        init={"name": "kaiming_normal", "gain": 2**0.5, "mode": "fan_in"},
     )
     assert lines(text(preflight_view(preflight))) == [
         "recipe   digits",
@@ -125,6 +126,7 @@ def test_a_preflight(text):
         "total                                       9,610",
         "",
         "device   cpu",
+        "init     kaiming_normal, gain 1.4142, mode fan_in",
         "trained  1,290 of 9,610 parameters",
         "loss     cross_entropy 2.3750 on the first batch, before training",
         "",

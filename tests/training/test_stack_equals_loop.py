@@ -17,7 +17,8 @@ from dlcli.plugins import load_plugins
 
 REGISTRY = load_plugins(third_parties=False).registry
 NAMES = {
-    kind: [entry.name for entry in REGISTRY.entries(kind)] for kind in ("architecture", "optimizer", "regularizer")
+    kind: [entry.name for entry in REGISTRY.entries(kind)]
+    for kind in ("architecture", "optimizer", "regularizer", "activation", "normalization")
 }
 SIGN_BASED: set[str] = set()
 """Optimizers whose step is a sign, so that rounding decides: compared after one step."""
@@ -107,12 +108,34 @@ def test_float64_agrees_to_1e_8_after_50_steps(name, optimizer, regularizer, pop
         assert all(r.epochs == epochs for r in together)
 
 
-@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
-@pytest.mark.parametrize("name", ["mlp", "cnn"])
+GROUPS = {"name": "group", "groups": 2}
+NORMS = [("mlp", norm) for norm in NAMES["normalization"] if norm != "instance"]
+"""Every normalization where it makes sense."""
+
+
+@pytest.mark.parametrize(("name", "norm"), [*NORMS, *(("cnn", norm) for norm in NAMES["normalization"])])
 def test_norms_and_momentum_agree_too(name, norm, population, images, tmp_path):
-    members = population(architecture(name, norm=norm, activation="tanh"), "sgd", "clip_gradients")
+    changes = {"hidden": []} if (name, norm) == ("cnn", "instance") else {}
+    norm = GROUPS if norm == "group" else norm
+    members = population(architecture(name, norm=norm, activation="tanh", **changes), "sgd", "clip_gradients")
     momentum = REGISTRY.create("optimizer", "sgd", lr=0.02, momentum=0.9, nesterov=True, weight_decay=1e-3)
     members = [replace(member, optimizer=momentum) for member in members]
+    batches = Double(InMemoryBatches(images, CPU))
+    with float64():
+        together = train(members, batches, tmp_path / "together", "vectorized")
+        alone = train(members, batches, tmp_path / "alone", "loop")
+    compare(together, alone, 1e-8)
+
+
+LEARNED = [{"name": "prelu", "slopes": "feature"}, {"name": "swish", "learned": True}, {"name": "maxout", "pieces": 3}]
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [*(("mlp", each) for each in NAMES["activation"]), *(("cnn", each) for each in (*LEARNED, "rrelu", "glu"))],
+)
+def test_activations_agree_too(name, activation, population, images, tmp_path):
+    members = population(architecture(name, activation=activation, dropout=0.2), "adam", "l2", epochs=2)
     batches = Double(InMemoryBatches(images, CPU))
     with float64():
         together = train(members, batches, tmp_path / "together", "vectorized")

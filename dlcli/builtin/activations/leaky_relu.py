@@ -1,11 +1,12 @@
 """The activation `leaky_relu`."""
 
+import math
 from typing import ClassVar
 
 from pydantic import Field
 from torch import nn
 
-from dlcli import Activation
+from dlcli import Activation, Initialization
 
 
 class LeakyReLU(Activation):
@@ -23,8 +24,14 @@ class LeakyReLU(Activation):
     output_range: ClassVar[str] = "(-inf, inf)"
     zero_centred: ClassVar[bool] = False
     saturates: ClassVar[str] = "nowhere"
+    initialization: ClassVar[Initialization] = "kaiming_normal"
 
     slope: float = Field(0.01, ge=0, le=1, description="slope below zero; 0 is relu")
+
+    @property
+    def gain(self) -> float:
+        """sqrt(2 / (1 + slope²)), as in torch."""
+        return math.sqrt(2 / (1 + self.slope**2))
 
     def build(self, width: int, feature_dim: int = 1) -> nn.Module:
         """Build the module; any width."""

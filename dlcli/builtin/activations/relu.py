@@ -1,10 +1,11 @@
 """The activation `relu`."""
 
+import math
 from typing import ClassVar
 
 from torch import nn
 
-from dlcli import Activation
+from dlcli import Activation, Initialization
 
 
 class ReLU(Activation):
@@ -19,6 +20,12 @@ class ReLU(Activation):
     output_range: ClassVar[str] = "[0, inf)"
     zero_centred: ClassVar[bool] = False
     saturates: ClassVar[str] = "dies for x <= 0: a unit that is negative on every row stops learning"
+    initialization: ClassVar[Initialization] = "kaiming_normal"
+
+    @property
+    def gain(self) -> float:
+        """sqrt(2): half of the signal passes."""
+        return math.sqrt(2)
 
     def build(self, width: int, feature_dim: int = 1) -> nn.Module:
         """Build the module; any width."""

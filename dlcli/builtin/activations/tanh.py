@@ -14,11 +14,16 @@ class Tanh(Activation):
     """
 
     name: ClassVar[str] = "tanh"
-    formula: ClassVar[str] = "(e^x - e^-x) / (e^x + e^-x)"
+    formula: ClassVar[str] = "(exp(x) - exp(-x)) / (exp(x) + exp(-x))"
     gradient: ClassVar[str] = "1 - tanh(x)^2"
     output_range: ClassVar[str] = "(-1, 1)"
     zero_centred: ClassVar[bool] = True
     saturates: ClassVar[str] = "on both sides: the gradient is below 0.01 for |x| > 3"
+
+    @property
+    def gain(self) -> float:
+        """5/3, torch's."""
+        return 5 / 3
 
     def build(self, width: int, feature_dim: int = 1) -> nn.Module:
         """Build the module; any width."""

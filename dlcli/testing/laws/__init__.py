@@ -1,6 +1,7 @@
 """Every law, one room for the kinds that share theirs."""
 
 from dlcli.testing.laws import (
+    activations,
     ensembles,
     every,
     exports,
@@ -17,6 +18,7 @@ from dlcli.testing.laws import (
 LAWS = (
     *every.LAWS,
     *networks.LAWS,
+    *activations.LAWS,
     *exports.LAWS,
     *preprocessors.LAWS,
     *losses.LAWS,

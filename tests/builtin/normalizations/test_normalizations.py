@@ -68,9 +68,62 @@ def test_layer_keeps_biases(registry):
     assert not torch.allclose(module(ROWS + torch.arange(6.0)), module(ROWS), atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["batch", "layer"])
+@pytest.mark.parametrize(("x", "feature_dim"), [(ROWS, 1), (IMAGES, 1), (SEQUENCES, -1)])
+@pytest.mark.parametrize("name", ["group", "instance", "rms"])
+def test_they_are_torchs(registry, name, x, feature_dim):
+    parameters = {"groups": 2} if name == "group" else {}
+    ours = registry.create("normalization", name, eps=1e-3, **parameters).build(6, feature_dim)
+    if name == "instance" and x.ndim == 2:
+        with pytest.raises(ValueError, match=r"one value a feature, shape \(6,\).* choose group, layer or batch"):
+            ours(x)
+        return
+    instance = nn.InstanceNorm2d if x.ndim == 4 else nn.InstanceNorm1d
+    theirs = {
+        "group": nn.GroupNorm(2, 6, eps=1e-3),
+        "instance": instance(6, eps=1e-3, affine=True),
+        "rms": nn.RMSNorm(6, eps=1e-3),
+    }[name]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for module in (ours, theirs):
+        for parameter, start in zip(module.parameters(), (1.0, -3.0), strict=False):
+            nn.init.constant_(parameter, 0).data.add_(torch.arange(6) + start)
+    place = -1 if name == "rms" else 1
+    for values in (x, x * 1e4, x * 1e-4):
+        expected = theirs(values.movedim(feature_dim, place)).movedim(place, feature_dim)
+        torch.testing.assert_close(ours(values), expected)
+        torch.testing.assert_close(ours.eval()(values[:1]), expected[:1])
+
+
+@pytest.mark.parametrize("name", ["group", "instance", "rms"])
+def test_gradients_are_those_of_finite_differences(registry, name):
+    parameters = {"groups": 2} if name == "group" else {}
+    module = registry.create("normalization", name, **parameters).build(6, -1).double()
+    learned = dict(module.named_parameters())
+
+    def call(x, *values):
+        return torch.func.functional_call(module, dict(zip(learned, values, strict=True)), (x,))
+
+    x = SEQUENCES[:2].double().requires_grad_()
+    assert torch.autograd.gradcheck(call, (x, *learned.values()))
+
+
+@pytest.mark.parametrize(
+    ("groups", "width", "advice"),
+    [
+        (8, 100, r"8 groups do not divide a layer of 100 features.* one of 1, 2, 4, 5, 10, 20, 25, 50, or"),
+        (6, 6, "6 groups do not divide a layer of 6 features into groups of 2 or more; choose one of 1, 2, 3, or"),
+        (2, 1, "choose another norm, or another width"),
+    ],
+)
+def test_group_says_which_groups_there_can_be(registry, groups, width, advice):
+    with pytest.raises(ValueError, match=advice):
+        registry.create("normalization", "group", groups=groups).build(width)
+
+
+@pytest.mark.parametrize("name", ["batch", "group", "instance", "layer", "rms"])
 def test_stacks_under_vmap(registry, name):
-    modules = [registry.create("normalization", name).build(6) for _ in range(2)]
+    parameters = {"groups": 2} if name == "group" else {}
+    modules = [registry.create("normalization", name, **parameters).build(6) for _ in range(2)]
     with torch.no_grad():
         modules[1].weight.mul_(3)
     parameters, buffers = torch.func.stack_module_state(modules)
@@ -92,6 +145,7 @@ def test_stacks_under_vmap(registry, name):
         ("batch", {"eps": 0.0}, "greater than 0"),
         ("batch", {"momentum": 1.5}, "less than or equal to 1"),
         ("batch", {"momentum": 0.0}, "greater than 0"),
+        ("group", {"groups": 0}, "greater than or equal to 1"),
         ("layer", {"eps": -1.0}, "greater than 0"),
     ],
 )
