@@ -7,6 +7,8 @@ from torch import nn
 
 from dlcli.contracts.component import Component
 from dlcli.contracts.field import InputOutput
+from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.task import Task
 
 
 class Architecture(Component):
@@ -32,3 +34,18 @@ class Architecture(Component):
         Returns:
             A module whose `forward` is as above.
         """
+
+    def default_loss(self, task: Task) -> str | None:
+        """Return the name of the loss that belongs to it, where a recipe names none; None for the task's own."""
+        return None
+
+    def own_regularizers(self, rows: int) -> tuple[Regularizer, ...]:
+        """Return regularizers that belong to it, beside those of the recipe.
+
+        Args:
+            rows: How many rows a member trains on.
+
+        Returns:
+            The regularizers; none by default.
+        """
+        return ()

@@ -194,10 +194,12 @@ def make_member(
     monitor = train.monitor if validation_rows is not None else "train_loss"
     if preprocessing is None:
         preprocessing = fit_preprocessing(dataset, recipe_preprocess(recipe), training_rows)
+    architecture = in_front(recipe.model.inputs, recipe.model.architecture)
+    own = architecture.own_regularizers(len(training_rows))
     return Member(
         identity=identity,
         seed=derive(recipe.seed, "member", identity),
-        architecture=in_front(recipe.model.inputs, recipe.model.architecture),
+        architecture=architecture,
         io=input_output(dataset, recipe_preprocess(recipe)),
         loss=settled_loss(recipe),
         optimizer=train.optimizer,
@@ -207,7 +209,7 @@ def make_member(
         horizon_epochs=train.horizon,
         batch_size=train.batch_size,
         validation_rows=validation_rows,
-        regularizers=tuple(named.component for named in recipe.regularizers),
+        regularizers=(*(named.component for named in recipe.regularizers), *own),
         metrics=metrics,
         averager=train.averager,
         initializer=recipe.model.init,

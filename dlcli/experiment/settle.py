@@ -18,7 +18,7 @@ LOSSES = {
     Task.MULTILABEL: "binary_cross_entropy",
     Task.REGRESSION: "mse",
 }
-"""The loss of a recipe that names none."""
+"""The loss of a recipe that names none, where its architecture has none of its own."""
 METRICS = {
     Task.BINARY: ("accuracy",),
     Task.MULTICLASS: ("accuracy",),
@@ -43,7 +43,8 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
         RecipeError: A loss or metric that is not for the task, or a monitor that will not be computed; all at once.
     """
     task = dataset.task
-    loss = recipe.train.loss or registry.component(Loss, LOSSES[task])
+    default = recipe.model.architecture.default_loss(task) or LOSSES[task]
+    loss = recipe.train.loss or registry.component(Loss, default)
     named = recipe.train.metrics
     metrics = tuple(registry.component(Metric, name) for name in METRICS[task]) if named is None else named
     # Folds make a validation part of their own, or do without.

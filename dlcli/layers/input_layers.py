@@ -11,6 +11,8 @@ from dlcli.contracts.architecture import Architecture
 from dlcli.contracts.component import by_name
 from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.input_layer import InputLayer
+from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.task import Task
 
 
 class UnfitInputLayersError(ValueError):
@@ -53,6 +55,14 @@ class InputLayers(Architecture):
         count = len(io.inputs)
         network = self.network.build(replace(io, inputs=tuple(seen[:count]), conditions=tuple(seen[count:])))
         return InputLayersNetwork(made, network, count)
+
+    def default_loss(self, task: Task) -> str | None:
+        """Return that of the architecture behind the layers."""
+        return self.network.default_loss(task)
+
+    def own_regularizers(self, rows: int) -> tuple[Regularizer, ...]:
+        """Return those of the architecture behind the layers."""
+        return self.network.own_regularizers(rows)
 
 
 class InputLayersNetwork(nn.Module):

@@ -20,4 +20,5 @@ def register(registry: "Registrar") -> None:
     registry.add("architecture", "mlp", "dlcli.builtin.architectures.mlp:MLP")
     registry.add("architecture", "resnet", "dlcli.builtin.architectures.resnet:ResNet")
     registry.add("architecture", "rnn", "dlcli.builtin.architectures.rnn:RNN")
+    registry.add("architecture", "svm", "dlcli.builtin.architectures.svm:SVM")
     registry.add("architecture", "transformer", "dlcli.builtin.architectures.transformer:Transformer")

@@ -230,3 +230,35 @@ def test_initial_values_come_from_torchs_stream(registry, name, field):
         built.append(registry.create("architecture", name).build(io(field)).state_dict())
     assert all(torch.equal(built[0][key], built[1][key]) for key in built[0])
     assert not torch.equal(built[0]["head.weight"], built[2]["head.weight"])
+
+
+AGE = Field("age", "condition", "features", (2,), "float32")
+
+
+def test_mlp_with_residual_blocks_and_conditions(registry):
+    told = io(FEATURES, conditions=(AGE,))
+    parameters = {"hidden": [5, 5, 4], "residual": True, "stochastic_depth": 0.3, "norm": "layer"}
+    module = registry.create("architecture", "mlp", **parameters).build(told).eval()
+    assert [type(block).__name__ for block in module.blocks] == ["AffineBlock", "Residual", "AffineBlock"]
+    assert module.blocks[1].drop.rate.item() == pytest.approx(0.2, abs=1e-4)
+    (x,), age = rows(FEATURES), torch.randn(7, 2)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    hidden = module.blocks[0](x, (age,))
+    hidden = hidden + module.blocks[1].branch(hidden, (age,))
+    torch.testing.assert_close(module(x, conditions=(age,)), module.head(module.blocks[2](hidden, (age,))))
+    assert not torch.allclose(module(x, conditions=(age,)), module(x, conditions=(-age,)))
+    with pytest.raises(ValueError, match=r"mlp: residual needs two equal widths one after the other, .* \[6, 5, 4\]"):
+        registry.create("architecture", "mlp", hidden=[5, 4], residual=True).build(io(FEATURES))
+
+
+def test_svm_brings_its_loss_and_its_penalty(registry):
+    svm = registry.create("architecture", "svm", C=2.0)
+    assert [svm.default_loss(task) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION)] == [
+        "hinge",
+        "hinge",
+        "epsilon_insensitive",
+    ]
+    (penalty,) = svm.own_regularizers(50)
+    assert (penalty.name, penalty.strength) == ("l2", 0.01)
+    assert sizes(svm.build(io(FEATURES))) == {"head.weight": (4, 6), "head.bias": (4,)}

@@ -43,7 +43,7 @@ def needs_two_rows(x):
 
 class DrawsFromElsewhere(Randomized):
     def forward(self, x):
-        return x + self.bits(x).float() + torch.rand(())
+        return x + self.bits(x.shape, x.device).float() + torch.rand(())
 
 
 class Noisy(Activation):
