@@ -19,7 +19,7 @@ REGISTRY = load_plugins(third_parties=False).registry
 NAMES = {
     kind: [entry.name for entry in REGISTRY.entries(kind)] for kind in ("architecture", "optimizer", "regularizer")
 }
-SIGN_BASED: set[str] = set()
+SIGN_BASED = {"lion"}
 """Optimizers whose step is a sign, so that rounding decides: compared after one step."""
 RATES = {"sgd": 3e-2}
 MEMBERS = 3
