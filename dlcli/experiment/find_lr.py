@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -179,7 +179,7 @@ def _climb(member: Member, batches: Batches, device: torch.device) -> tuple[list
         step, group = Step(member, network, optimizer, device), optimizer.param_groups[0]
         dropouts = active_dropouts(network)
 
-        def endless() -> Iterator[Batch]:
+        def endless() -> Generator[Batch, None, None]:
             for epoch in itertools.count(1):
                 seed_epoch(dropouts, member, epoch, device)
                 step.start_epoch(epoch)
