@@ -54,7 +54,7 @@ def train(
     ] = None,
     find_lr: Annotated[
         bool,
-        typer.Option("--find-lr", help="Train no run: try rising learning rates for 100 steps, and suggest one."),
+        typer.Option("--find-lr", help="Leave no run: try rising learning rates for 100 steps, and suggest one."),
     ] = False,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="With --find-lr: leave its picture here.")] = None,
     runs: Runs = Path("runs"),

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -31,6 +32,11 @@ def test_the_view_has_the_rates_the_curve_and_what_to_do(text):
     ):
         assert expected in shown.splitlines()
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_smaller_of_both_rates_is_what_to_do_next(text):
+    shown = text(find_lr_view(replace(TEST, steepest=0.001)))
+    assert "next     dlcli train RECIPE --set train.optimizer.lr=0.001" in shown.splitlines()
 
 
 def test_without_a_suggestion_the_view_says_why(text):
