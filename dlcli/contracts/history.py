@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Direction = Literal["min", "max"]
@@ -39,7 +40,7 @@ class History:
     monitor: str
     direction: Direction
 
-    @property
+    @cached_property  # schedules ask for it at every step
     def scores(self) -> tuple[float, ...]:
         """The monitored value of every epoch, in order."""
         return tuple(record.values[self.monitor] for record in self.records)

@@ -26,18 +26,24 @@ class Horizon:
 class Schedule(Component):
     """A pure function from the place in training to a factor on the learning rate.
 
-    With a warm-up of W steps the factor of step t < W is (t + 1) / W times the schedule's first factor; afterwards the
+    With a warm-up of W steps from a share s the factor of step t < W is s + (1 − s)(t + 1) / W times the schedule's
+    first factor: torch's LinearLR with start_factor = s and total_iters = W, from its second step on. Afterwards the
     schedule runs over what is left of the horizon. Class attribute `needs_horizon`: whether the factor of a step
     depends on how long training is, so that a finished run cannot be made longer.
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1]: 0 by default,
+            1 holds the first factor.
     """
 
     kind: ClassVar[str] = "schedule"
     needs_horizon: ClassVar[bool]
 
     warmup_epochs: float = Field(0.0, ge=0, description="length of a linear warm-up, in epochs; 0 means none")
+    warmup_start_factor: float = Field(
+        0.0, ge=0, le=1, description="where the warm-up starts, as a share of the factor it rises to"
+    )
 
     @abstractmethod
     def shape(self, step: int, horizon: Horizon, history: History) -> float:
@@ -69,5 +75,6 @@ class Schedule(Component):
             return self.shape(step, horizon, history)
         rest = Horizon(max(horizon.steps - warmup, 0), horizon.steps_per_epoch)
         if step < warmup:
-            return (step + 1) / warmup * self.shape(0, rest, history)
+            start = self.warmup_start_factor
+            return (start + (1 - start) * (step + 1) / warmup) * self.shape(0, rest, history)
         return self.shape(step - warmup, rest, history)

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,9 @@ def train(
     """
     plugins = plugins or load_plugins()
     flags = {"train.device": device, "name": name, "train.start_from": start_from, "train.freeze": freeze}
-    given: dict[str, Any] = {key: str(value) for key, value in flags.items() if value is not None}
-    given |= {key: value for key, value in (("train.seeds", seeds), ("train.engine", engine)) if value is not None}
+    given = as_overrides({**flags, "train.seeds": seeds, "train.engine": engine})
     if resume is not None:
-        if recipe is not None or kfold is not None or set(given) - {"train.device"}:
+        if recipe is not None or kfold is not None or {each.key for each in given} - {"train.device"}:
             raise UsageError(
                 "resuming goes on with the run's own recipe: give neither a recipe nor what would change it; "
                 "to start from a run's weights with another recipe: dlcli train RECIPE --from RUN"
@@ -88,14 +88,14 @@ def train(
         address = find_address(resume, Path(runs))
         if address.member:
             raise UsageError(f"a member goes on with its run: dlcli train --resume {address.run.path}, not {address}")
-        execution = reopen(address.run, [*overrides, *_as_overrides(given)], plugins)
+        execution = reopen(address.run, [*overrides, *given], plugins)
     elif recipe is None:
         raise UsageError("there is nothing to train: give a recipe, or a run to resume")
     else:
-        every: list[str | Override] = [*overrides, *_as_overrides(given)]
+        every: list[str | Override] = [*overrides, *given]
         if kfold is not None:
-            every += _as_overrides({"train.kfold": fold_count(kfold, recipe, every, plugins)})
-        execution = _begin(recipe, every, Path(runs), plugins)
+            every += as_overrides({"train.kfold": fold_count(kfold, recipe, every, plugins)})
+        execution = _make_run(begin(recipe, every, Path(runs), plugins), Path(runs), plugins)
     return execute(execution, display or QuietDisplay(), plugins)
 
 
@@ -125,13 +125,49 @@ def fold_count(
     return (recipe.tune.kfold if recipe.tune else None) or DEFAULT_FOLDS
 
 
-def _as_overrides(flags: Mapping[str, Any]) -> list[Override]:
-    return [Override(key, tuple(key.split(".")), value) for key, value in flags.items()]
+def as_overrides(flags: Mapping[str, Any]) -> list[Override]:
+    """Return what options set in a recipe, by key; None stands for an option that was not given."""
+    return [
+        Override(key, tuple(key.split(".")), str(value) if isinstance(value, Path) else value)
+        for key, value in flags.items()
+        if value is not None
+    ]
 
 
-def _begin(
+@dataclass(frozen=True)
+class Beginning:
+    """What a training begins with.
+
+    Args:
+        prepared: The recipe as live objects.
+        start: The weights to start from; None for fresh ones.
+        notes: What the user should know.
+    """
+
+    prepared: Prepared
+    start: WarmStart | None
+    notes: tuple[str, ...]
+
+
+def begin(
     source: str | Path | Mapping[str, Any], overrides: Sequence[str | Override], runs: Path, plugins: Plugins
-) -> Execution:
+) -> Beginning:
+    """Read a recipe and its data, and make its members, with the weights to start from and what is frozen.
+
+    Args:
+        source: A recipe file, or a recipe as a mapping.
+        overrides: What is set in it.
+        runs: Folder of all runs.
+        plugins: Where its components are.
+
+    Returns:
+        All of it; nothing is written.
+
+    Raises:
+        RecipeError: The recipe is wrong; all problems at once.
+        DataError: The dataset cannot be used.
+        UsageError: The run to start from does not fit, or what is frozen.
+    """
     recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
     choose_device(recipe.train.device)
     check_extras(recipe)
@@ -146,6 +182,11 @@ def _begin(
         notes = [f"started from {earlier}: {len(start.state)} tensors taken", *start.mismatches]
     if recipe.train.freeze is not None:
         prepared = prepared.with_members(frozen=frozen_parameters(prepared.member, recipe.train.freeze))
+    return Beginning(prepared, start, tuple(notes))
+
+
+def _make_run(beginning: Beginning, runs: Path, plugins: Plugins) -> Execution:
+    prepared, start = beginning.prepared, beginning.start
 
     def fill(run: RunDirectory) -> dict[str, Any]:
         if start is not None:
@@ -157,8 +198,8 @@ def _begin(
             )
         return write_start(run, prepared, plugins)
 
-    run, table = make_run(recipe.name, fill, runs)
-    return Execution(run, prepared, table, resume=False, notes=tuple(notes))
+    run, table = make_run(prepared.recipe.name, fill, runs)
+    return Execution(run, prepared, table, resume=False, notes=beginning.notes)
 
 
 def _earlier(reference: str, folder: Path, runs: Path) -> Address:

@@ -342,3 +342,32 @@ def test_ctrl_c_in_a_command_that_writes_nothing(dlcli, monkeypatch):
 
     monkeypatch.setattr("dlcli.experiment.components.list_components", stopped)
     assert dlcli("plugins", "list") == (130, "", "error: interrupted\n")
+
+
+def test_find_lr_suggests_a_rate_and_leaves_nothing(dlcli, workplace, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    outcome = dlcli("train", "--find-lr", "--svg", str(tmp_path / "lr.svg"))
+    assert outcome.code == 0
+    assert "suggests" in outcome.out
+    assert (tmp_path / "lr.svg").read_text().startswith("<svg")
+    found = dlcli("train", "--find-lr", "--json").json
+    assert found["points"][0].keys() == {"learning_rate", "loss", "smoothed_loss"}
+    assert f"{found['minimum_tenth']:.2g}" in outcome.out
+    assert dlcli("train", "--find-lr", "--quiet") == (0, "", "")
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--find-lr", "--seeds", "2"], "leave out --seeds, or train without --find-lr"),
+        (["--find-lr", "--kfold", "--name", "x"], "leave out --kfold, --name, or"),
+        (["--find-lr", "--resume", "x"], "leave out --resume, or"),
+        (["--svg", "x.svg"], "--svg is the picture of --find-lr"),
+    ],
+)
+def test_what_does_not_go_with_find_lr(dlcli, workplace, words, message):
+    outcome = dlcli("train", *words)
+    assert outcome.code == 2
+    assert message in " ".join(outcome.err.split())
+    assert not Path("x.svg").exists()

@@ -1,6 +1,7 @@
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
 from dlcli import History, Horizon, Schedule
 
@@ -18,8 +19,9 @@ class Countdown(Schedule):
         return 2 - step / max(horizon.steps, 1)
 
 
-def factors(warmup_epochs, epochs=4, steps_per_epoch=5):
-    schedule, horizon = Countdown(warmup_epochs=warmup_epochs), Horizon(epochs * steps_per_epoch, steps_per_epoch)
+def factors(warmup_epochs, epochs=4, steps_per_epoch=5, **parameters):
+    schedule = Countdown(warmup_epochs=warmup_epochs, **parameters)
+    horizon = Horizon(epochs * steps_per_epoch, steps_per_epoch)
     return [schedule.factor(step, horizon, NOTHING_YET) for step in range(horizon.steps)]
 
 
@@ -32,6 +34,19 @@ def test_warm_up_rises_to_the_first_factor_and_the_rest_follows(warmup_epochs, s
     rest = 20 - steps
     expected = [2 * (step + 1) / steps for step in range(steps)] + [2 - step / rest for step in range(rest)]
     assert factors(warmup_epochs) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("start", [0.1, 0.5, 1.0])
+def test_a_warm_up_from_a_share_of_the_factor(start):
+    found = factors(2.0, warmup_start_factor=start)
+    assert found[:10] == pytest.approx([2 * (start + (1 - start) * (step + 1) / 10) for step in range(10)])
+    assert found[10:] == factors(2.0)[10:]
+
+
+@pytest.mark.parametrize("start", [-0.1, 1.1])
+def test_a_warm_up_starts_from_a_share(start):
+    with pytest.raises(ValidationError, match="than or equal to"):
+        Countdown(warmup_start_factor=start)
 
 
 def test_the_last_step_of_the_warm_up_has_the_full_rate():

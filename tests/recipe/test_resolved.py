@@ -37,7 +37,7 @@ kernel = 3
 epochs = 20
 batch_size = 64
 optimizer = { name = "fakes:adam", lr = 0.001, weight_decay = 0.0, betas = [0.9, 0.999] }
-schedule = { name = "fakes:cosine", warmup_epochs = 2.0 }
+schedule = { name = "fakes:cosine", warmup_epochs = 2.0, warmup_start_factor = 0.0 }
 metrics = [{ name = "fakes:accuracy" }, { name = "fakes:ece", bins = 5 }]
 monitor = "val_accuracy"
 rows = "train"

@@ -20,7 +20,7 @@ NAMES = {
     kind: [entry.name for entry in REGISTRY.entries(kind)]
     for kind in ("architecture", "optimizer", "regularizer", "activation", "normalization")
 }
-SIGN_BASED: set[str] = set()
+SIGN_BASED = {"lion"}
 """Optimizers whose step is a sign, so that rounding decides: compared after one step."""
 RATES = {"sgd": 3e-2}
 MEMBERS = 3

@@ -10,6 +10,7 @@ class Constant(Schedule):
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
     """
 
     name: ClassVar[str] = "constant"

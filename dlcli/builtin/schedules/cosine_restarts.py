@@ -17,6 +17,7 @@ class CosineRestarts(Schedule):
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
         period_epochs: Length of the first period in epochs, ≥ 1.
         multiplier: How many times longer each period is than the one before, ≥ 1.
         initial_factor: Factor at the start of a period, > 0; above 1 a short period moves further.

@@ -16,6 +16,7 @@ class Cyclic(Schedule):
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
         cycle_epochs: Length of a cycle in epochs, ≥ 1.
         high: Factor on the learning rate in the middle of a cycle, > 0.
         low: Factor at the end of a cycle, > 0, at most `high`.

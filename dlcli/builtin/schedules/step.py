@@ -15,6 +15,7 @@ class Step(Schedule):
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
         step_epochs: Epochs between two changes, ≥ 1.
         multiplier: What the rate is multiplied by at each change, in (0, 1]; torch calls it gamma.
     """

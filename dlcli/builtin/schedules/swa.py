@@ -17,6 +17,7 @@ class StochasticWeightAveraging(Schedule):
 
     Args:
         warmup_epochs: Length of a linear warm-up in epochs, ≥ 0; 0 means none.
+        warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
         start: Share of the training, without its warm-up, after which the rate is annealed, in [0, 1).
         anneal_epochs: Length of the anneal in epochs, ≥ 0; 0 goes to `final_factor` at once.
         anneal: Its form, `cosine` or `linear`.

@@ -140,13 +140,15 @@ def is_a_pure_function(case: Case) -> None:
 
 
 def warms_up(case: Case) -> None:
-    """A warm-up of two epochs rises linearly to the first factor."""
-    component: Schedule = case.registry.create(case.kind, case.label, warmup_epochs=2.0)  # type: ignore[assignment]
-    found, steps = factors(component, STEPS, STEPS), 2 * STEPS_PER_EPOCH
-    rising = [(step + 1) / steps * found[steps] for step in range(steps)]
-    for step, (factor, expected) in enumerate(zip(found, rising, strict=False)):
-        close = math.isclose(factor, expected, rel_tol=1e-9)
-        assert close, f"{case.label}: the factor of step {step} of {steps} of a warm-up is {factor}, not {expected}"
+    """A warm-up of two epochs rises linearly to the first factor, from 0 or from a share of it."""
+    steps = 2 * STEPS_PER_EPOCH
+    for start in (0.0, 0.25):
+        warm = case.registry.create(case.kind, case.label, warmup_epochs=2.0, warmup_start_factor=start)
+        found = factors(warm, STEPS, STEPS)  # type: ignore[arg-type]
+        rising = [(start + (1 - start) * (step + 1) / steps) * found[steps] for step in range(steps)]
+        for step, (factor, expected) in enumerate(zip(found, rising, strict=False)):
+            close = math.isclose(factor, expected, rel_tol=1e-9)
+            assert close, f"{case.label}: the factor of step {step} of {steps} of a warm-up is {factor}, not {expected}"
 
 
 def says_rightly_whether_it_needs_the_horizon(case: Case) -> None:

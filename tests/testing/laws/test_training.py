@@ -122,6 +122,11 @@ class NoWarmUp(Halving):
         return self.shape(step, horizon, history)
 
 
+class WarmsUpFromZero(Halving):
+    def factor(self, step, horizon, history):
+        return super().factor(step, horizon, history) if step >= 10 else (step + 1) / 10
+
+
 class Mean(Averager):
     name: ClassVar[str] = "mean"
 
@@ -185,6 +190,7 @@ BROKEN = [
     (training.gives_finite_factors, AlwaysZero, "all factors of 40 steps are 0"),
     (training.is_a_pure_function, Counting, "depend on the order in which they are asked"),
     (training.warms_up, NoWarmUp, "the factor of step 0 of 10 of a warm-up is 1.0, not 0.1"),
+    (training.warms_up, WarmsUpFromZero, "the factor of step 0 of 10 of a warm-up is 0.1, not 0.325"),
     (training.says_rightly_whether_it_needs_the_horizon, SaysNoHorizon, "a longer training begins with other factors"),
     (training.gives_weights_of_an_average, Overshoots, "a weight is 2.0, expected None or a number in"),
     (training.gives_weights_of_an_average, Never, "no step of 40 enters the average"),
