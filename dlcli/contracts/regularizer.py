@@ -11,6 +11,8 @@ from dlcli.contracts.component import Component
 from dlcli.contracts.history import History
 from dlcli.contracts.selector import WEIGHTS
 
+METHODS = ("batch", "mix", "parameters", "activity", "penalty", "gradients", "project", "stop")
+"""What a regularizer may do, in the order of a step."""
 Parameters = Mapping[str, Tensor]
 """Tensors by parameter name: those that the regularizer's selector matches."""
 Noise = Mapping[str, Tensor]

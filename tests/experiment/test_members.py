@@ -129,3 +129,17 @@ def test_scaled_targets_cannot_be_compared(folder, plugins, recipe):
     assert dlcli.build(given, plugins=plugins)
     with pytest.raises(RecipeError, match=r"regularizers: .*set data\.scale_target = false"):
         dlcli.build({**given, "data": {**data, "scale_target": True}}, plugins=plugins)
+
+
+def test_build_says_what_regularizers_do_and_where(folder, recipe, plugins):
+    listed = ["l1", {"name": "max_norm", "select": "head.*"}, "activity_l1", "mixup", "early_stopping"]
+    found = dlcli.build(recipe(regularizers=listed), plugins=plugins).as_json()["regularized"]
+    assert {name: (*own["methods"], own["numbers"]) for name, own in found.items()} == {
+        "l1": ("penalty", 64 * 16 + 16 * 10),
+        "max_norm": ("project", 16 * 10 + 10),
+        "activity_l1": ("activity", 0),
+        "mixup": ("mix", 0),
+        "early_stopping": ("stop", 0),
+    }
+    assert found["max_norm"]["parameters"] == ("head.weight", "head.bias")
+    assert found["activity_l1"]["modules"] == ("blocks.0.activation",)
