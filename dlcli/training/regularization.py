@@ -103,6 +103,7 @@ class Regularization:
         call: Call,
         batch: Batch,
         noises: Noises,
+        network: nn.Module | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and the loss with penalties: what is made small.
 
@@ -113,6 +114,7 @@ class Regularization:
             call: The network's outputs, the batch's offset added.
             batch: The batch.
             noises: What `draw` returned.
+            network: The one that `call` runs, where that is another of the same structure.
 
         Returns:
             Two 0-d tensors.
@@ -127,8 +129,8 @@ class Regularization:
             changed |= regularizers[i].parameters(own, noises.get(i, {}))
         with ExitStack() as stack:
             seen = {
-                i: stack.enter_context(_Recorder(self._network, self.watched[i]))
-                for i in (*self._penalty, *self._activity)
+                i: stack.enter_context(_Recorder(network or self._network, self.watched[i]))
+                for i in {*self._penalty, *self._activity}
             }
             output = call(mixed.inputs, changed)
         value = objective = batch_loss(loss, output, mixed.targets, mixed.weight, batch)

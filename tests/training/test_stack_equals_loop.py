@@ -160,10 +160,11 @@ def test_float32_validation_loss_agrees_to_one_percent(name, optimizer, regulari
         assert one.history.scores[-1] == pytest.approx(other.history.scores[-1], rel=0.01)
 
 
-def test_dropout_agrees_since_masks_are_the_same_bits(population, images, tmp_path):
+@pytest.mark.parametrize("regularizer", [None, "activity_l1"])
+def test_dropout_agrees_since_masks_are_the_same_bits(regularizer, population, images, tmp_path):
     members = [
         replace(member, architecture=architecture("mlp", dropout=rate))
-        for member, rate in zip(population(architecture("mlp"), "adam", None), (0.0, 0.2, 0.5), strict=True)
+        for member, rate in zip(population(architecture("mlp"), "adam", regularizer), (0.0, 0.2, 0.5), strict=True)
     ]
     batches = Double(InMemoryBatches(images, CPU))
     with float64():
