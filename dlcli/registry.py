@@ -19,7 +19,9 @@ ASKED = re.compile(r"([\w.-]{1,80}:)?[\w -]*")
 """What may be asked for: a bare name, also one that is misspelt, or `distribution:name`."""
 LONGEST_NAME = 120
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-PUBLISHED = {"dlcli-example": {"snake", "gated_mlp", "weight_noise", "top_two", "median_vote", "weights_json"}}
+PUBLISHED = {
+    "dlcli-example": {"snake", "gated_mlp", "relative_weight_noise", "top_two", "median_vote", "weights_json"},
+}
 """Names that packages known to us would bring, for the error that misses them."""
 
 

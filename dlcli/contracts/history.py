@@ -34,11 +34,14 @@ class History:
         records: One record an epoch, in order.
         monitor: Name of the value that decides the best epoch, stopping and plateaus, such as `val_loss`.
         direction: Whether a smaller (`min`) or larger (`max`) monitored value is better.
+        comparable: Whether `train_loss` and `val_loss` are one loss in one unit: not where targets are scaled while
+            training, or another loss is trained with.
     """
 
     records: tuple[EpochRecord, ...]
     monitor: str
     direction: Direction
+    comparable: bool = True
 
     @cached_property  # schedules ask for it at every step
     def scores(self) -> tuple[float, ...]:

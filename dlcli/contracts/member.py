@@ -131,6 +131,11 @@ class Member:
         """What training makes small."""
         return self.loss if self.training_loss is None else self.training_loss
 
+    def history(self, records: Sequence[EpochRecord] = ()) -> History:
+        """Return the member's history with these epochs."""
+        comparable = self.training_loss is None and self.target_scale is None
+        return History(tuple(records), self.monitor, self.direction, comparable)
+
     def horizon(self, steps_per_epoch: int) -> Horizon:
         """Return what the schedule is laid out for, with as many steps in an epoch."""
         return Horizon((self.horizon_epochs or self.epochs) * steps_per_epoch, steps_per_epoch)

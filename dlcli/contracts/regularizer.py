@@ -11,6 +11,8 @@ from dlcli.contracts.component import Component
 from dlcli.contracts.history import History
 from dlcli.contracts.selector import WEIGHTS
 
+METHODS = ("batch", "mix", "parameters", "activity", "penalty", "gradients", "project", "stop")
+"""What a regularizer may do, in the order of a step."""
 Parameters = Mapping[str, Tensor]
 """Tensors by parameter name: those that the regularizer's selector matches."""
 Noise = Mapping[str, Tensor]
@@ -36,7 +38,10 @@ class Regularizer(Component):
 
     Tensor methods are pure and run under vmap on a copy whose per-member fields are 0-d tensors. `parameters`,
     `penalty`, `gradients` and `project` see only what `select` matches. Class attribute `activations`: glob over the
-    names of modules whose outputs `penalty` gets, None where it needs none.
+    names of modules whose outputs `activity` and `penalty` get, None where it needs none.
+
+    Some rows of a batch may count 0: filler of a last batch, rows that a fold or a bootstrap holds out. What belongs to
+    single rows therefore goes through `mix` and `activity`, which keep such rows out of what is learnt.
 
     Args:
         select: Which parameters: `weights` (no biases, no norms), `all`, or glob patterns joined by commas.
@@ -53,18 +58,32 @@ class Regularizer(Component):
         """Draw one step's noise for one member.
 
         Args:
-            shapes: Shapes by name: of the batch's inputs where it overrides `batch`, of the selected parameters where
-                it overrides `parameters`.
+            shapes: Shapes by name: of the batch's inputs where it overrides `batch` or `mix`, then of the selected
+                parameters where it overrides `parameters`.
             generator: The member's stream; draw from nothing else.
 
         Returns:
-            Tensors by name, handed to `batch` and `parameters` as `noise`.
+            Tensors by name, handed to `batch`, `mix` and `parameters` as `noise`.
         """
         return {}
 
     def batch(self, inputs: tuple[Tensor, ...], targets: Tensor, noise: Noise) -> MixedBatch:
-        """Change a training batch, such as mixup; inputs are preprocessed."""
+        """Change every row of a training batch for itself, such as a random crop; inputs are preprocessed."""
         return MixedBatch(inputs, (targets,))
+
+    def mix(self, inputs: tuple[Tensor, ...], targets: Tensor, weight: Tensor, noise: Noise) -> MixedBatch:
+        """Change a training batch where rows come into other rows, such as mixup; calls `batch` unless overridden.
+
+        Args:
+            inputs: One preprocessed tensor a field (B, …).
+            targets: As in `Task`.
+            weight: What each row counts (B,), ≥ 0; nothing of a row that counts 0 may come into one that counts.
+            noise: What `draw` returned.
+
+        Returns:
+            The batch; where it has two targets it is the last that changes it.
+        """
+        return self.batch(inputs, targets, noise)
 
     def parameters(self, parameters: Parameters, noise: Noise) -> Parameters:
         """Change parameters for this forward pass only, such as weight noise."""
@@ -72,6 +91,10 @@ class Regularizer(Component):
 
     def penalty(self, parameters: Parameters, activations: Mapping[str, Tensor]) -> Tensor:
         """Return a 0-d penalty that is added to the loss once a step."""
+        return torch.zeros(())
+
+    def activity(self, activations: Mapping[str, Tensor]) -> Tensor:
+        """Return each row's penalty on the outputs (B, …) of modules, (B,); its mean by row weights joins the loss."""
         return torch.zeros(())
 
     def gradients(self, gradients: Parameters, parameters: Parameters) -> Parameters:
@@ -83,5 +106,9 @@ class Regularizer(Component):
         return parameters
 
     def stop(self, history: History) -> str | None:
-        """Return why training should stop after the last epoch, or None; a pure fold over the history."""
+        """Return why training should stop after the last epoch, or None; a pure fold over the history.
+
+        Before training it is asked once about an epoch whose values are all 1, so that it can raise `UsageError` where
+        the history will lack what it needs.
+        """
         return None

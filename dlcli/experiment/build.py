@@ -12,7 +12,7 @@ from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.field import Field
 from dlcli.contracts.member import Member
-from dlcli.contracts.selector import select_parameters
+from dlcli.contracts.regularizer import METHODS
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
 from dlcli.experiment.prepare import placed, prepare
@@ -24,6 +24,7 @@ from dlcli.recipe.overrides import Override
 from dlcli.training.device import choose_device
 from dlcli.training.initial_values import suited_initializer
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.regularization import Regularization
 from dlcli.training.step import Step
 
 
@@ -45,6 +46,23 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
+class Regularized:
+    """What a regularizer does, and where.
+
+    Args:
+        methods: The methods of its kind that it has, such as `penalty`.
+        parameters: Names of the parameters that it acts on.
+        numbers: How many numbers they hold.
+        modules: Names of the modules whose outputs it sees.
+    """
+
+    methods: tuple[str, ...]
+    parameters: tuple[str, ...]
+    numbers: int
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Preflight:
     """What `build` found out.
 
@@ -63,7 +81,7 @@ class Preflight:
         loss_value: Loss of the first batch before training, without penalties.
         batch_size: Rows in a batch.
         steps_per_epoch: Batches in an epoch.
-        regularized: For each regularizer by id: the parameters that it touches; empty where it touches none.
+        regularized: What each regularizer does, by its id.
         device: Where the batch was computed.
         init: What filled the weights, with its parameters; None where they are the architecture's own.
         notes: What the user should know.
@@ -83,7 +101,7 @@ class Preflight:
     loss_value: float
     batch_size: int
     steps_per_epoch: int
-    regularized: Mapping[str, tuple[str, ...]]
+    regularized: Mapping[str, Regularized]
     device: str
     notes: tuple[str, ...]
     init: Mapping[str, Any] | None = None
@@ -166,7 +184,7 @@ def build(
         loss_value=loss,
         batch_size=member.batch_size,
         steps_per_epoch=batches.steps(member),
-        regularized={named.id: _touched(named.component, network) for named in checked.regularizers},
+        regularized=dict(zip([r.id for r in checked.regularizers], _regularized(member, network), strict=True)),
         device=str(where),
         notes=(
             *prepared.plan.notes,
@@ -199,10 +217,13 @@ def _missing(dataset: Dataset) -> Iterator[str]:
             yield f"{field.name} lacks {count:,} of {rows.numel():,} values, which preprocessing fills in"
 
 
-def _touched(regularizer: Any, network: nn.Module) -> tuple[str, ...]:
-    methods = ("parameters", "penalty", "gradients", "project")
-    works = any(implements(regularizer, method) for method in methods)
-    return select_parameters(network, regularizer.select) if works else ()
+def _regularized(member: Member, network: nn.Module) -> Iterator[Regularized]:
+    regularization = Regularization(member.regularizers, network, ())
+    found = zip(member.regularizers, regularization.touched, regularization.watched, strict=True)
+    for regularizer, names, modules in found:
+        numbers = sum(network.get_parameter(name).numel() for name in names)
+        methods = tuple(method for method in METHODS if implements(regularizer, method))
+        yield Regularized(methods, names, numbers, modules)
 
 
 class _Shapes:

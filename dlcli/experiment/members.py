@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from dlcli.contracts.component import Component, implements
 from dlcli.contracts.dataset import Dataset
-from dlcli.contracts.field import Field
 from dlcli.contracts.folds import Fold, digest
 from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing, Preprocessor
@@ -20,11 +19,11 @@ from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
 from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.fold_file import read_saved_folds
+from dlcli.experiment.rehearsal import rehearse_regularizers, rows_of_zeros
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.layers.input_layers import UnfitInputLayersError, in_front
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
-from dlcli.training.regularization import Regularization
 
 SHOWN_DIGITS = 12
 """Of a digest, where people compare it."""
@@ -246,18 +245,9 @@ def check_architecture(member: Member) -> None:
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
     try:
-        _try_regularizers(network, member)
+        rehearse_regularizers(network, member)
     except UsageError as error:
         raise RecipeError([Problem("", "regularizers", str(error))]) from error
-
-
-def _try_regularizers(network: nn.Module, member: Member) -> None:
-    """Draw the regularizers' noise for a first batch: they say so where they have nothing to work on."""
-    inputs = member.io.inputs
-    regularization = Regularization(member.regularizers, network, tuple(field.name for field in inputs))
-    batch = tuple(torch.zeros(()).expand(member.batch_size, *field.shape) for field in inputs)
-    streams = regularization.streams(member.seed, 1, torch.device("cpu"))
-    regularization.draw(member.regularizers, streams, batch, dict(network.named_parameters()))
 
 
 def _refuses_one_row(network: nn.Module, member: Member) -> bool:
@@ -271,13 +261,10 @@ def _refuses_one_row(network: nn.Module, member: Member) -> bool:
 
 def _on_one_row(network: nn.Module, member: Member) -> None:
     """Run a network on a row of zeros."""
-
-    def row(field: Field) -> Tensor:
-        whole = field.kind in ("tokens", "categorical")
-        return torch.zeros((1, *field.shape), dtype=torch.int64 if whole else torch.float32)
-
-    conditions = tuple(map(row, member.io.conditions))
-    network(*map(row, member.io.inputs), **({"conditions": conditions} if conditions else {}))
+    inputs, conditions = (
+        tuple(rows_of_zeros(field, 1) for field in fields) for fields in (member.io.inputs, member.io.conditions)
+    )
+    network(*inputs, **({"conditions": conditions} if conditions else {}))
 
 
 def _decides(recipe: Recipe) -> bool:

@@ -11,10 +11,23 @@ from dlcli.report.layout import line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.contracts.field import Field
-    from dlcli.experiment.build import LayerRow, Preflight
+    from dlcli.experiment.build import LayerRow, Preflight, Regularized
 
 SHOWN_CLASSES = 12
 """How many class names are shown before the rest is only counted."""
+SHOWN_NAMES = 3
+"""Of the parameters and modules of a regularizer, likewise."""
+DOES = {
+    "batch": "changes training rows",
+    "mix": "mixes training rows",
+    "parameters": "changes the forward pass",
+    "activity": "penalizes outputs",
+    "penalty": "penalizes parameters",
+    "gradients": "changes gradients",
+    "project": "moves after a step",
+    "stop": "may end training",
+}
+"""What each method of a regularizer does."""
 
 
 def preflight_view(preflight: "Preflight") -> RenderableType:
@@ -81,11 +94,21 @@ def layer_table(layers: Sequence["LayerRow"], parameters: int) -> Table:
     return table
 
 
-def regularized_table(regularized: Mapping[str, Sequence[str]]) -> Table:
-    """Return one row a regularizer with the parameters that it acts on."""
+def regularized_table(regularized: Mapping[str, "Regularized"]) -> Table:
+    """Return one row a regularizer: what it does, to how many parameters, and to which of them or of the modules."""
     table = plain_table()
-    table.add_column("regularizer")
-    table.add_column("acts on", overflow="fold")
-    for name, names in regularized.items():
-        table.add_row(name, ", ".join(names) or "no parameters")
+    table.add_column("regularizer", overflow="fold")
+    table.add_column("does", overflow="fold")
+    table.add_column("parameters", justify="right")
+    table.add_column("where", overflow="fold")
+    for name, regularizer in regularized.items():
+        does = ", ".join(DOES[method] for method in regularizer.methods)
+        numbers = f"{regularizer.numbers:,}" if regularizer.parameters else ""
+        table.add_row(name, does, numbers, names_text((*regularizer.parameters, *regularizer.modules)))
     return table
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f", … {more} more" if more > 0 else "")

@@ -16,6 +16,11 @@ def position_mask(batch: Batch, steps: int) -> Tensor | None:
     return None
 
 
+def row_weights(batch: Batch) -> Tensor:
+    """Return what each row of a batch counts (B,)."""
+    return torch.ones(len(batch.target), device=batch.target.device) if batch.weight is None else batch.weight
+
+
 def sample_weights(loss: Loss, values: Tensor, target: Tensor, batch: Batch) -> Tensor | None:
     """Return w · row · mask of every value, shaped like the values; None where every one is 1.
 
@@ -82,4 +87,12 @@ def batch_loss(loss: Loss, output: Tensor, targets: tuple[Tensor, ...], mix: Ten
 def _mixed_part(loss: Loss, output: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     values = loss.values(output, target)
     weights = sample_weights(loss, values, target, batch)
-    return values, torch.ones_like(values) if weights is None else weights
+    if weights is None:
+        return values, torch.ones_like(values)
+    return torch.where(weights == 0, 0.0, values), weights
+
+
+def mean_of_rows(values: Tensor, weight: Tensor) -> Tensor:
+    """Return Σ weight · values / Σ weight, 0-d, whatever rows that count 0 hold; 0 where no row counts."""
+    total = torch.where(weight == 0, 0.0, weight * values).sum()
+    return total / weight.sum().clamp_min(torch.finfo(total.dtype).tiny)

@@ -24,7 +24,7 @@ STACK_BYTES = 2 * 2**30
 LARGE_PARAMETERS, LARGE_MULTIPLY_ADDS = 2**17, 2**28
 """From either of these a processor core is busy with one member alone: stacking gained nothing in measurements, and
 weights of several members crowd its cache."""
-TENSOR_METHODS = ("batch", "parameters", "penalty", "gradients", "project", "draw")
+TENSOR_METHODS = ("batch", "mix", "parameters", "penalty", "activity", "gradients", "project", "draw")
 PLAN = "plan.json"
 FORMAT = 1
 

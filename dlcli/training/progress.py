@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from dlcli.contracts.history import EpochRecord, History
+from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member, Result
 
 
@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, member: Member) -> None:
         self.member = member
-        self.history = History((), member.monitor, member.direction)
+        self.history = member.history()
         self.best_epoch = 0
         self.stopped: str | None = None
         self.pruned = False
@@ -48,7 +48,7 @@ class Progress:
         Returns:
             Whether it is the best so far.
         """
-        self.history = History((*self.history.records, record), self.member.monitor, self.member.direction)
+        self.history = self.member.history((*self.history.records, record))
         best = not self.best_epoch or self.history.better(self.history.scores[-1], self.best_score)
         if best:
             self.best_epoch = record.epoch
@@ -67,7 +67,7 @@ class Progress:
             records: Its epochs.
             table: What `as_table` returned.
         """
-        self.history = History(tuple(records), self.member.monitor, self.member.direction)
+        self.history = self.member.history(records)
         self.best_epoch = int(str(table["best_epoch"]))
         stopped, failure = table["stopped"], table.get("failure")
         self.stopped = None if stopped is None else str(stopped)

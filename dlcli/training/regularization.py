@@ -11,15 +11,19 @@ from dlcli.contracts.batch import Batch
 from dlcli.contracts.component import implements
 from dlcli.contracts.loss import Loss
 from dlcli.contracts.randomness import stream
-from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.regularizer import MixedBatch, Regularizer
 from dlcli.contracts.selector import select_parameters
 from dlcli.errors import UsageError
-from dlcli.training.objective import batch_loss
+from dlcli.training.objective import batch_loss, mean_of_rows, row_weights
 
 Call = Callable[[tuple[Tensor, ...], Mapping[str, Tensor]], Tensor]
 """From inputs and changed parameters by name to the network's outputs."""
 Noises = Mapping[int, Mapping[str, Tensor]]
 """One step's noise by the number of the regularizer that drew it."""
+
+
+PARAMETER_METHODS = ("parameters", "penalty", "gradients", "project")
+"""Those that work on what `select` matches."""
 
 
 class Regularization:
@@ -30,32 +34,34 @@ class Regularization:
         network: Knows the parameters' names.
         input_names: Names of the input fields, in order.
 
+    Attributes:
+        touched: Names of the trained parameters that each works on; none where it works on none.
+        watched: Names of the modules whose outputs each sees.
+
     Raises:
-        UsageError: A selector matches no parameter although its regularizer works on parameters.
+        UsageError: A regularizer works on parameters and its selector matches none, or on outputs of modules that the
+            network does not have.
     """
 
     def __init__(self, regularizers: Sequence[Regularizer], network: nn.Module, input_names: tuple[str, ...]) -> None:
         self._network = network
         self._input_names = input_names
         trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-        self._touched: list[tuple[str, ...]] = []
-        for regularizer in regularizers:
-            names = select_parameters(network, regularizer.select)
-            works = any(implements(regularizer, method) for method in ("parameters", "penalty", "gradients", "project"))
-            if works and not names:
-                raise UsageError(
-                    f"the selector {regularizer.select!r} of the regularizer {regularizer.name} matches no parameter; "
-                    f"write weights, all, or globs over {', '.join(name for name, _ in network.named_parameters())}"
-                )
-            self._touched.append(tuple(name for name in names if name in trained))
+        self.touched = [
+            tuple(name for name in _selected(regularizer, network) if name in trained) for regularizer in regularizers
+        ]
+        self.watched = [_watched(regularizer, network) for regularizer in regularizers]
 
         def having(method: str) -> tuple[int, ...]:
             return tuple(i for i, regularizer in enumerate(regularizers) if implements(regularizer, method))
 
         self.drawing = having("draw")
-        self._batch, self._parameters, self._penalty = having("batch"), having("parameters"), having("penalty")
+        self._batch = tuple(sorted({*having("batch"), *having("mix")}))
+        self._parameters = having("parameters")
+        self._penalty, self._activity = having("penalty"), having("activity")
         self.changes_gradients, self.projects = having("gradients"), having("project")
-        self.changes_forward = bool(self.drawing or self._batch or self._parameters or self._penalty)
+        changing = (self.drawing, self._batch, self._parameters, self._penalty, self._activity)
+        self.changes_forward = any(changing)
 
     def streams(self, seed: int, epoch: int, device: torch.device) -> dict[int, torch.Generator]:
         """Return a member's random streams of an epoch, by the number of the regularizer that draws."""
@@ -85,7 +91,7 @@ class Regularization:
             if i in self._batch:
                 shapes |= {name: tuple(x.shape) for name, x in zip(self._input_names, inputs, strict=True)}
             if i in self._parameters:
-                shapes |= {name: tuple(parameters[name].shape) for name in self._touched[i]}
+                shapes |= {name: tuple(parameters[name].shape) for name in self.touched[i]}
             found[i] = regularizers[i].draw(shapes, generator)
         return found
 
@@ -97,6 +103,7 @@ class Regularization:
         call: Call,
         batch: Batch,
         noises: Noises,
+        network: nn.Module | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and the loss with penalties: what is made small.
 
@@ -107,39 +114,63 @@ class Regularization:
             call: The network's outputs, the batch's offset added.
             batch: The batch.
             noises: What `draw` returned.
+            network: The one that `call` runs, where that is another of the same structure.
 
         Returns:
             Two 0-d tensors.
 
         Raises:
-            UsageError: Two regularizers mix batches.
+            UsageError: A batch is changed after it was mixed.
         """
-        inputs, mix = batch.inputs, None
-        targets: tuple[Tensor, ...] = (batch.target,)
-        for i in self._batch:
-            if mix is not None:
-                raise UsageError("two regularizers that mix batches cannot be combined: keep one of them")
-            inputs, targets, mix = regularizers[i].batch(inputs, targets[0], noises.get(i, {}))
+        mixed = self.changed_batch(regularizers, batch, noises)
         changed: dict[str, Tensor] = {}
         for i in self._parameters:
-            own = {name: changed.get(name, parameters[name]) for name in self._touched[i]}
+            own = {name: changed.get(name, parameters[name]) for name in self.touched[i]}
             changed |= regularizers[i].parameters(own, noises.get(i, {}))
         with ExitStack() as stack:
-            recorders = [stack.enter_context(_Recorder(self._network, regularizers[i])) for i in self._penalty]
-            output = call(inputs, changed)
-        value = batch_loss(loss, output, targets, mix, batch)
-        objective = value
-        for i, recorder in zip(self._penalty, recorders, strict=True):
-            own = {name: parameters[name] for name in self._touched[i]}
-            objective = objective + regularizers[i].penalty(own, recorder.outputs)
+            seen = {
+                i: stack.enter_context(_Recorder(network or self._network, self.watched[i]))
+                for i in {*self._penalty, *self._activity}
+            }
+            output = call(mixed.inputs, changed)
+        value = objective = batch_loss(loss, output, mixed.targets, mixed.weight, batch)
+        for i in self._penalty:
+            own = {name: parameters[name] for name in self.touched[i]}
+            objective = objective + regularizers[i].penalty(own, seen[i].outputs)
+        for i in self._activity:
+            objective = objective + mean_of_rows(regularizers[i].activity(seen[i].outputs), row_weights(batch))
         return value, objective
+
+    def changed_batch(self, regularizers: Sequence[Regularizer], batch: Batch, noises: Noises) -> MixedBatch:
+        """Return a batch after every regularizer that changes it.
+
+        Args:
+            regularizers: The member's own.
+            batch: The batch.
+            noises: What `draw` returned.
+
+        Returns:
+            Its inputs, its target or two, and the share of the first.
+
+        Raises:
+            UsageError: A batch is changed after it was mixed.
+        """
+        mixed, weight = MixedBatch(batch.inputs, (batch.target,)), row_weights(batch)
+        for before, i in zip((None, *self._batch), self._batch, strict=False):
+            if before is not None and mixed.weight is not None:
+                raise UsageError(
+                    f"{regularizers[i].name} comes after {regularizers[before].name}, which mixes rows: a batch is "
+                    "mixed once and last; change their order under [[regularizers]], or keep one that mixes"
+                )
+            mixed = regularizers[i].mix(mixed.inputs, mixed.targets[0], weight, noises.get(i, {}))
+        return mixed
 
     def gradients(
         self, regularizers: Sequence[Regularizer], gradients: dict[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return gradients after every regularizer that changes them; parameters without one are left out."""
         for i in self.changes_gradients:
-            names = [name for name in self._touched[i] if name in gradients]
+            names = [name for name in self.touched[i] if name in gradients]
             own = {name: gradients[name] for name in names}
             gradients = {**gradients, **regularizers[i].gradients(own, {name: parameters[name] for name in names})}
         return gradients
@@ -148,20 +179,43 @@ class Regularization:
         """Return the parameters that regularizers move after a step; those that none touches are left out."""
         found: dict[str, Tensor] = {}
         for i in self.projects:
-            own = {name: found.get(name, parameters[name]) for name in self._touched[i]}
+            own = {name: found.get(name, parameters[name]) for name in self.touched[i]}
             found |= regularizers[i].project(own)
         return found
+
+
+def _selected(regularizer: Regularizer, network: nn.Module) -> tuple[str, ...]:
+    if not any(implements(regularizer, method) for method in PARAMETER_METHODS):
+        return ()
+    names = select_parameters(network, regularizer.select)
+    if not names:
+        raise UsageError(
+            f"the selector {regularizer.select!r} of the regularizer {regularizer.name} matches no parameter; "
+            f"write weights, all, or globs over {', '.join(name for name, _ in network.named_parameters())}"
+        )
+    return names
+
+
+def _watched(regularizer: Regularizer, network: nn.Module) -> tuple[str, ...]:
+    pattern = regularizer.activations
+    if pattern is None:
+        return ()
+    names = tuple(name for name, _ in network.named_modules() if fnmatchcase(name, pattern))
+    if not names and implements(regularizer, "activity"):
+        raise UsageError(
+            f"{regularizer.name} works on outputs of modules named {pattern}, but the network has none "
+            f"(its modules are {', '.join(name for name, _ in network.named_children())}); remove it from "
+            "[[regularizers]], or choose an architecture with hidden layers"
+        )
+    return names
 
 
 class _Recorder:
     """Keeps the outputs of the modules that a penalty asks for, during one forward pass."""
 
-    def __init__(self, network: nn.Module, regularizer: Regularizer) -> None:
+    def __init__(self, network: nn.Module, names: Sequence[str]) -> None:
         self.outputs: dict[str, Tensor] = {}
-        pattern = regularizer.activations
-        self._modules = [
-            (name, module) for name, module in network.named_modules() if pattern and fnmatchcase(name, pattern)
-        ]
+        self._modules = [(name, network.get_submodule(name)) for name in names]
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "_Recorder":

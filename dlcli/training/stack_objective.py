@@ -102,7 +102,8 @@ class StackObjective:
         call = partial(outputs_with, network, {**parameters, **own.buffers}, own.batch)
         drawn = dict(zip(self.regularization.drawing, own.noises, strict=bool(own.noises)))
         loss = self._first.trained_loss.with_per_member(own.numbers["loss"])
-        return self.regularization.objective(self.regularizers(own.numbers), loss, parameters, call, own.batch, drawn)
+        regularizers = self.regularizers(own.numbers)
+        return self.regularization.objective(regularizers, loss, parameters, call, own.batch, drawn, network)
 
     def rehearse(self, own: Inputs) -> None:
         """Find out, with one forward pass of a member, which bits dropouts ask for and which buffers it changes.

@@ -1,13 +1,16 @@
 import pytest
 import torch
 
+import dlcli
 from dlcli.contracts.randomness import derive
+from dlcli.contracts.task import Task
 from dlcli.data.kfold import FoldPlan, cross_validation, fold_rows
 from dlcli.errors import RecipeError
 from dlcli.experiment.members import make_member, plan_members, recipe_folds
 from dlcli.experiment.prepare import read_data
 from dlcli.experiment.settle import settle, settled_loss
 from dlcli.recipe.load import load_recipe
+from dlcli.testing import tiny_dataset
 
 
 @pytest.fixture
@@ -93,3 +96,50 @@ def test_batches_of_one_row_are_refused_where_a_norm_cannot_take_them(settled, m
         return
     with pytest.raises(RecipeError, match=r"train\.batch_size: batch normalization needs at least 2 rows"):
         plan_members(checked, dataset)
+
+
+@pytest.mark.parametrize(
+    ("regularizers", "tables", "message"),
+    [
+        (["cutmix"], {"data": {"path": "tiny.h5"}}, "cutmix changes images, but no input is one"),
+        (["activity_l1"], {"model": {"architecture": "logistic"}}, "activity_l1 works on outputs of modules named"),
+        ([{"name": "max_norm", "select": "no.*"}], {}, r"selector 'no\.\*' of the regularizer max_norm matches no"),
+        (["mixup", "cutmix"], {}, "cutmix comes after mixup, which mixes rows"),
+        (
+            ["gap_stopping"],
+            {"train": {"rows": "train+val", "monitor": "train_loss"}},
+            "gap.* there are no validation rows",
+        ),
+    ],
+)
+def test_a_regularizer_without_anything_to_work_on_is_told_before_a_run_is_there(
+    folder, recipe, plugins, regularizers, tables, message
+):
+    tiny_dataset(folder / "tiny.h5", "features")
+    given = recipe(**{"regularizers": regularizers, "train": {"epochs": 1}, **tables})
+    with pytest.raises(RecipeError, match=rf"regularizers: .*{message}"):
+        dlcli.train(given, plugins=plugins)
+    assert [path.name for path in folder.iterdir()] == ["tiny.h5"]
+
+
+def test_scaled_targets_cannot_be_compared(folder, plugins, recipe):
+    tiny_dataset(folder / "tiny.h5", "features", task=Task.REGRESSION, rows=60)
+    data = {"path": str(folder / "tiny.h5")}
+    given = recipe(data=data, regularizers=["gap_stopping"], train={"epochs": 1})
+    assert dlcli.build(given, plugins=plugins)
+    with pytest.raises(RecipeError, match=r"regularizers: .*set data\.scale_target = false"):
+        dlcli.build({**given, "data": {**data, "scale_target": True}}, plugins=plugins)
+
+
+def test_build_says_what_regularizers_do_and_where(folder, recipe, plugins):
+    listed = ["l1", {"name": "max_norm", "select": "head.*"}, "activity_l1", "mixup", "early_stopping"]
+    found = dlcli.build(recipe(regularizers=listed), plugins=plugins).as_json()["regularized"]
+    assert {name: (*own["methods"], own["numbers"]) for name, own in found.items()} == {
+        "l1": ("penalty", 64 * 16 + 16 * 10),
+        "max_norm": ("project", 16 * 10 + 10),
+        "activity_l1": ("activity", 0),
+        "mixup": ("mix", 0),
+        "early_stopping": ("stop", 0),
+    }
+    assert found["max_norm"]["parameters"] == ("head.weight", "head.bias")
+    assert found["activity_l1"]["modules"] == ("blocks.0.activation",)

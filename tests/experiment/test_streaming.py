@@ -1,6 +1,7 @@
 """Training on data that stays on disk: the same machinery, another order, and no row that is not a member's own."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ import dlcli
 from dlcli.data.streamed_batches import StreamedBatches
 from dlcli.experiment.prepare import prepare
 from dlcli.recipe.load import load_recipe
+from dlcli.training.network import build_network
+from dlcli.training.regularization import Regularization
 
 
 @pytest.fixture
@@ -128,3 +131,27 @@ def test_a_size_that_is_none_is_told(recipe, plugins, size):
     found = recipe()
     with pytest.raises(dlcli.DlcliError, match=r"data\.memory: expected a size such as 500MB or 2GB; got"):
         dlcli.build({**found, "data": {**found["data"], "memory": size}}, plugins=plugins)
+
+
+def test_rows_that_a_fold_holds_out_are_mixed_into_none(streamed, plugins):
+    """A batch without any row of a member's own has others, which then stay with themselves."""
+    train = {"epochs": 1, "kfold": 3, "batch_size": 16}
+    batches, members, dataset = batches_of(streamed(train=train, regularizers=["mixup"]), plugins)
+    lone = replace(members[0], training_rows=members[0].training_rows[:20])
+    regularization = Regularization(lone.regularizers, build_network(lone, torch.device("cpu")), ("x",))
+    streams = regularization.streams(lone.seed, 1, torch.device("cpu"))
+    empty = 0
+    for batch in batches.training(lone, 1):
+        noises = regularization.draw(lone.regularizers, streams, batch.inputs, {})
+        mixed = regularization.changed_batch(lone.regularizers, batch, noises)
+        empty += not batch.weight.any()
+        own = batch.weight > 0
+        known = dataset.tensors["y"][lone.training_rows]
+        assert torch.isin(mixed.targets[1][own], known).all()
+        assert torch.equal(mixed.targets[1][~own], batch.target[~own])
+        share = mixed.weight
+        for row in own.nonzero().flatten():
+            partner = (mixed.inputs[0][row] - share * batch.inputs[0][row]) / (1 - share)
+            distances = (batch.inputs[0][own] - partner).flatten(1).abs().amax(1)
+            assert share > 0.9 or distances.min() < 1e-3
+    assert empty

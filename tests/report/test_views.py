@@ -14,7 +14,7 @@ from dlcli.data.field_pass import StepFigures
 from dlcli.data.finding import Finding
 from dlcli.data.slow_layouts import SlowLayouts
 from dlcli.data.storage import Storage
-from dlcli.experiment.build import LayerRow, Preflight
+from dlcli.experiment.build import LayerRow, Preflight, Regularized
 from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
 from dlcli.experiment.doctor import PluginHealth
 from dlcli.experiment.evaluate import Evaluation
@@ -107,7 +107,12 @@ def test_a_preflight(text):
         loss_value=2.375,
         batch_size=64,
         steps_per_epoch=20,
-        regularized={"l2": ("head.weight",), "early_stopping": ()},
+        regularized={
+            "l2": Regularized(("penalty",), tuple(f"layers.{i}" for i in range(6)), 49152, ()),
+            "early_stopping": Regularized(("stop",), (), 0, ()),
+            "mixup": Regularized(("mix",), (), 0, ()),
+            "activity_l1": Regularized(("activity",), (), 0, ("blocks.0.activation",)),
+        },
         device="cpu",
         notes=("head.bias got no gradient",),
         init={"name": "kaiming_normal", "gain": 2**0.5, "mode": "fan_in"},
@@ -130,9 +135,12 @@ def test_a_preflight(text):
         "trained  1,290 of 9,610 parameters",
         "loss     cross_entropy 2.3750 on the first batch, before training",
         "",
-        "regularizer     acts on",
-        "l2              head.weight",
-        "early_stopping  no parameters",
+        "regularizer     does                  parameters  where",
+        "l2              penalizes parameters      49,152  layers.0, layers.1, layers.2,",
+        "                                                  … 3 more",
+        "early_stopping  may end training",
+        "mixup           mixes training rows",
+        "activity_l1     penalizes outputs                 blocks.0.activation",
         "note     head.bias got no gradient",
     ]
 

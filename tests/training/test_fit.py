@@ -250,9 +250,12 @@ def test_every_hook_of_a_regularizer_is_called(member, train, registry):
     assert same(result.state, train(own, "again").state)
 
 
-def test_two_regularizers_that_mix_are_refused(member, train):
-    with pytest.raises(UsageError, match="two regularizers that mix batches cannot be combined"):
-        train(member(regularizers=(Doubling(), Doubling())))
+def test_a_batch_is_mixed_once_and_last(member, train, registry):
+    noise = registry.create("regularizer", "input_noise")
+    for after in (Doubling(), noise):
+        with pytest.raises(UsageError, match=f"{after.name} comes after doubling, which mixes rows"):
+            train(member(regularizers=(Doubling(), after)))
+    assert train(member(regularizers=(noise, Doubling()), epochs=1)).epochs == 1
 
 
 def test_a_selector_that_matches_nothing_is_refused(member, train, registry):

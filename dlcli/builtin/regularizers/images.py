@@ -1,4 +1,4 @@
-"""What the augmentations of images share: all images of a row are changed alike, each row in its own way."""
+"""What the augmentations of images share: all images of a row are changed alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -38,6 +38,12 @@ def rows_of_images(name: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
 def uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     """Draw numbers in [-1, 1), (rows, columns)."""
     return torch.rand(rows, columns, generator=generator, device=generator.device) * 2 - 1
+
+
+def inside(size: int, first: Tensor, end: Tensor) -> Tensor:
+    """Return which of so many pixels lie from `first` to before `end`, (…, size)."""
+    pixels = torch.arange(size, device=first.device)
+    return (pixels >= first.unsqueeze(-1)) & (pixels < end.unsqueeze(-1))
 
 
 def each_image(inputs: Sequence[Tensor], change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:

@@ -5,14 +5,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from dlcli import EpochRecord, History, MixedBatch, Regularizer, implements
+from dlcli import EpochRecord, History, MixedBatch, Task, implements
+from dlcli.testing.examples import sample_outputs
 from dlcli.testing.law import Case, Law, assert_equal, assert_finite
 from dlcli.testing.variants import MEMBERS, assert_stacks
 
-TENSOR_METHODS = ("batch", "parameters", "penalty", "gradients", "project")
+BATCH_METHODS = ("batch", "mix")
+TENSOR_METHODS = (*BATCH_METHODS, "parameters", "penalty", "activity", "gradients", "project")
 METHODS = (*TENSOR_METHODS, "stop")
 SHAPES = {"blocks.0.affine.weight": (7, 5), "blocks.1.affine.weight": (4, 7, 3, 3), "head.weight": (3, 7)}
 ROWS = 6
+COUNTING = torch.tensor([1.0, 0.0, 2.0, 1.0, 1.0, 0.0])
 Tensors = dict[str, Tensor]
 
 
@@ -23,22 +26,35 @@ def tensors(case: Case, seed: int = 0) -> Tensors:
 
 
 def activations(case: Case, seed: int = 0) -> Tensors:
-    """Draw what a penalty on activations gets."""
+    """Draw what `activity` and `penalty` get of two modules."""
     if case.component.activations is None:
         return {}
-    return {"blocks.0.activation": torch.randn(ROWS, 7, generator=case.generator(seed))}
-
-
-def batch(case: Case, seed: int = 0) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Draw a training batch of images, which every way to change a batch takes, with classes as targets."""
     generator = case.generator(seed)
-    return (torch.randn(ROWS, 1, 8, 8, generator=generator),), torch.randint(3, (ROWS,), generator=generator)
+    shapes = {"blocks.0.activation": (ROWS, 4, 6, 6), "blocks.1.activation": (ROWS, 7)}
+    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def batch(case: Case, seed: int = 0, *, numbers: bool = False) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Draw a training batch of images, which every way to change a batch takes, with classes or numbers as targets."""
+    generator = case.generator(seed)
+    inputs = (torch.randn(ROWS, 1, 8, 8, generator=generator),)
+    return inputs, sample_outputs(Task.REGRESSION if numbers else Task.MULTICLASS, ROWS, generator)[1]
 
 
 def noise(case: Case, seed: int = 0) -> Tensors:
-    """Draw one step's noise."""
-    drawn: Tensors = case.component.draw({"x": (ROWS, 1, 8, 8), **SHAPES}, case.generator(seed))
+    """Draw one step's noise, given the shapes that the contract names."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if changes_batches(case):
+        shapes["x"] = (ROWS, 1, 8, 8)
+    if implements(case.component, "parameters"):
+        shapes |= SHAPES
+    drawn: Tensors = case.component.draw(shapes, case.generator(seed))
     return drawn
+
+
+def changes_batches(case: Case) -> bool:
+    """Return whether the component changes batches."""
+    return any(implements(case.component, method) for method in BATCH_METHODS)
 
 
 def flat(mixed: MixedBatch) -> tuple[Tensor, ...]:
@@ -78,12 +94,17 @@ def draws_from_its_generator_alone(case: Case) -> None:
 
 
 def changes_a_batch_into_a_batch(case: Case) -> None:
-    """`batch` keeps shapes and dtypes of inputs, gives one target or two with a weight, and changes nothing given."""
-    component: Regularizer = case.component
-    inputs, target = batch(case)
+    """`batch` and `mix` keep shapes and dtypes, give one target or two with a weight, and change nothing given."""
+    for numbers in (False, True):
+        _changes_a_batch(case, *batch(case, numbers=numbers))
+
+
+def _changes_a_batch(case: Case, inputs: tuple[Tensor, ...], target: Tensor) -> None:
     before = (inputs[0].clone(), target.clone())
-    mixed = component.batch(inputs, target, noise(case))
+    mixed = case.component.mix(inputs, target, torch.ones(ROWS), noise(case))
     assert_like(case, "batch", {"input": inputs[0]}, {"input": mixed.inputs[0]})
+    for given in mixed.targets:
+        assert_like(case, "batch", {"target": target}, {"target": given})
     assert len(mixed.targets) == (1 if mixed.weight is None else 2), (
         f"{case.label}: batch returns {len(mixed.targets)} targets {'without' if mixed.weight is None else 'with'} a "
         "weight; return two with a weight, or one without"
@@ -93,6 +114,23 @@ def changes_a_batch_into_a_batch(case: Case) -> None:
         assert right, f"{case.label}: batch returns the weight {mixed.weight}, expected 0-d or ({ROWS},), in [0, 1]"
     for was, value in zip(before, (inputs[0], target), strict=True):
         assert_equal(value, was, f"{case.label}: batch changes what it was given in place; return new tensors")
+
+
+def learns_nothing_from_rows_that_do_not_count(case: Case) -> None:
+    """Whatever is in the rows of a batch that count 0, those that count come out the same: use `mix`, not `batch`."""
+    # An order of rows may be lucky.
+    for seed in range(4):
+        (images,), target = batch(case, seed, numbers=seed % 2 == 0)
+        held_out, own = COUNTING == 0, COUNTING > 0
+        other_images, other_target = images.clone(), target.clone()
+        other_images[held_out], other_target[held_out] = torch.inf, 0
+        first, second = (
+            case.component.mix((x,), y, COUNTING, noise(case, seed))
+            for x, y in ((images, target), (other_images, other_target))
+        )
+        for one, other in zip(flat(first), flat(second), strict=True):
+            rows = (one, other) if one.ndim == 0 else (one[own], other[own])
+            assert_equal(*rows, f"{case.label}: rows of a batch that count 0 come into rows that count; see `mix`")
 
 
 def keeps_parameters_like_parameters(case: Case) -> None:
@@ -120,6 +158,19 @@ def penalty_is_a_finite_number(case: Case) -> None:
         assert found, f"{case.label}: the penalty depends neither on parameters nor on activations"
         for gradient in found:
             assert_finite(gradient, f"{case.label}: gradient of the penalty at {'zero' if not scale else 'random'}")
+
+
+def activity_is_a_number_of_each_row(case: Case) -> None:
+    """`activity` is finite, (B,), with finite gradients, where all is zero too; each row has its own alone."""
+    for scale in (1.0, 0.0):
+        seen = {name: (value * scale).requires_grad_() for name, value in activations(case).items()}
+        values = case.component.activity(seen)
+        shape = tuple(values.shape)
+        assert shape == (ROWS,), f"{case.label}: the activity is {shape}, expected one number a row, ({ROWS},)"
+        assert_finite(values, f"{case.label}: activity")
+        for gradient in torch.autograd.grad(values[0], list(seen.values()), materialize_grads=True):
+            assert_finite(gradient, f"{case.label}: gradient of the activity")
+            assert not gradient[1:].any(), f"{case.label}: the activity of a row depends on other rows"
 
 
 def keeps_gradients_like_gradients(case: Case) -> None:
@@ -168,10 +219,14 @@ def stacks(case: Case) -> None:
     parameters, gradients, drawn, seen = map(stacked, (tensors, lambda c, s: tensors(c, s + 9), noise, activations))
     batches = [batch(case, seed) for seed in range(MEMBERS)]
     inputs, targets = torch.stack([one[0][0] for one in batches]), torch.stack([one[1] for one in batches])
+    weights = COUNTING.expand(MEMBERS, ROWS)
+    mixing = (lambda c, x, y, w, n: flat(c.mix((x,), y, w, n)), inputs, targets, weights, drawn)
     calls: dict[str, tuple[Any, ...]] = {
-        "batch": (lambda c, x, y, n: flat(c.batch((x,), y, n)), inputs, targets, drawn),
+        "batch": mixing,
+        "mix": mixing,
         "parameters": (lambda c, p, n: c.parameters(p, n), parameters, drawn),
         "penalty": (lambda c, p, a: c.penalty(p, a), parameters, seen),
+        "activity": (lambda c, a: c.activity(a), seen),
         "gradients": (lambda c, g, p: c.gradients(g, p), gradients, parameters),
         "project": (lambda c, p: c.project(p), parameters),
     }
@@ -184,9 +239,11 @@ LAWS = (
     Law(does_something, ("regularizer",)),
     Law(stacks, ("regularizer",), methods=TENSOR_METHODS),
     Law(draws_from_its_generator_alone, ("regularizer",), methods=("draw",)),
-    Law(changes_a_batch_into_a_batch, ("regularizer",), methods=("batch",)),
+    Law(changes_a_batch_into_a_batch, ("regularizer",), methods=BATCH_METHODS),
+    Law(learns_nothing_from_rows_that_do_not_count, ("regularizer",), methods=BATCH_METHODS),
     Law(keeps_parameters_like_parameters, ("regularizer",), methods=("parameters",)),
     Law(penalty_is_a_finite_number, ("regularizer",), methods=("penalty",)),
+    Law(activity_is_a_number_of_each_row, ("regularizer",), methods=("activity",)),
     Law(keeps_gradients_like_gradients, ("regularizer",), methods=("gradients",)),
     Law(projects_parameters_onto_parameters, ("regularizer",), methods=("project",)),
     Law(stops_by_the_history_alone, ("regularizer",), methods=("stop",)),

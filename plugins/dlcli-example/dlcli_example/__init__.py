@@ -14,7 +14,7 @@ def register(registry: "Registrar") -> None:
     """Name the components of this package."""
     registry.add("activation", "snake", "dlcli_example.snake:Snake")
     registry.add("architecture", "gated_mlp", "dlcli_example.gated_mlp:GatedMLP")
-    registry.add("regularizer", "weight_noise", "dlcli_example.weight_noise:WeightNoise")
+    registry.add("regularizer", "relative_weight_noise", "dlcli_example.relative_weight_noise:RelativeWeightNoise")
     registry.add("metric", "top_two", "dlcli_example.top_two:TopTwo")
     registry.add("ensemble", "median_vote", "dlcli_example.median_vote:MedianVote")
     registry.add("exporter", "weights_json", "dlcli_example.weights_json:WeightsJson")

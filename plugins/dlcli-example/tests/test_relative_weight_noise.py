@@ -1,14 +1,14 @@
 import torch
-from dlcli_example.weight_noise import WeightNoise
+from dlcli_example.relative_weight_noise import RelativeWeightNoise
 
 SHAPES = {"head.weight": (300, 400)}
 
 
 def noise_of(std, seed=0):
-    component = WeightNoise(std=std)
-    weights = {name: torch.zeros(shape) for name, shape in SHAPES.items()}
+    component = RelativeWeightNoise(std=std)
+    weights = {name: torch.full(shape, -3.0) for name, shape in SHAPES.items()}
     noise = component.draw(SHAPES, torch.Generator().manual_seed(seed))
-    return component.parameters(weights, noise)["head.weight"]
+    return component.parameters(weights, noise)["head.weight"] / -3 - 1
 
 
 def test_the_noise_is_normal_with_the_given_deviation():
