@@ -8,6 +8,7 @@ from torch import Tensor
 from dlcli.contracts.batch import Batch, StackedRows
 from dlcli.contracts.member import Member
 from dlcli.contracts.metric import Statistics
+from dlcli.layers.over_members import over_members
 from dlcli.training.capture import capture
 from dlcli.training.evaluation import Figures, statistics_of
 from dlcli.training.objective import weighted_sum
@@ -88,7 +89,7 @@ class StackEvaluation:
                 (parameters, fixed, buffers, loss), rows = unflatten((persistent, batch), list(own))
                 return self._one({**parameters, **fixed, **buffers}, loss, rows, names)
 
-            return list(torch.vmap(one, in_dims=dims)(*flat))
+            return list(over_members(one, *flat, in_dims=dims))
 
         network.base.eval()
         try:

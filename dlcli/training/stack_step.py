@@ -9,6 +9,7 @@ from torch import Tensor
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.errors import DlcliError
+from dlcli.layers.over_members import over_members
 from dlcli.training.capture import Captured, capture
 from dlcli.training.narrow_products import transpose_narrow_products
 from dlcli.training.stack_objective import Inputs, Numbers, StackObjective
@@ -198,4 +199,4 @@ class StackStep:
 def _map(function: Any, *tables: Any) -> Any:
     """Map a function over the members of tables of tensors: vmap, which takes no None among its arguments."""
     like = tables
-    return torch.vmap(lambda *flat: function(*unflatten(like, list(flat))))(*flatten(tables))
+    return over_members(lambda *flat: function(*unflatten(like, list(flat))), *flatten(tables))

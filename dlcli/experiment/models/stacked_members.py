@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcli.experiment.models.model import Model
+from dlcli.layers.over_members import over_members
 from dlcli.training.capture import Function
 from dlcli.training.stacked_network import CannotStackError, why_not
 from dlcli.training.tensor_tables import flatten, unflatten
@@ -146,7 +147,7 @@ def _together(
         return output
 
     try:
-        outputs: Tensor = torch.vmap(one, in_dims=(dims,))(stack)
+        outputs: Tensor = over_members(one, stack, in_dims=(dims,))
     except Exception as error:
         cause = why_not(error)
         if isinstance(cause, CannotStackError):
