@@ -37,6 +37,7 @@ class CSV(Importer):
         header: Whether the first line names the columns; None: where none of its cells is a number.
         delimiter: What is between cells; None to find out among comma, semicolon, tab and bar.
         decimal: What stands before the decimals of a number.
+        thousands: What sets the thousands of a number apart, such as the comma in 1,234,567; empty for nothing.
         encoding: How bytes stand for characters.
         max_classes: Different texts of one column, at most, for it to hold categories.
         widths: How many columns there may be where no header names them; empty for any number. A dataset remembers it,
@@ -69,6 +70,7 @@ class CSV(Importer):
         default=None, description="What is between cells; None to find out among comma, semicolon, tab and bar"
     )
     decimal: Literal[".", ","] = Field(default=".", description="What stands before the decimals of a number")
+    thousands: Literal["", ",", ".", "'", " "] = Field(default="", description="What sets thousands of a number apart")
     encoding: str = Field(default="utf-8", description="How bytes stand for characters")
     max_classes: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Different texts of one column, at most, for it to hold categories"
@@ -206,6 +208,7 @@ class CSV(Importer):
             header=self.header,
             encoding=self.encoding,
             decimal=self.decimal,
+            thousands=self.thousands,
             widths=self.widths,
         )
 

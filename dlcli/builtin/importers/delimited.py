@@ -4,7 +4,6 @@ import codecs
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from dlcli import DataError
+from dlcli.builtin.importers.number_forms import POINT_NUMBER, plain_number
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -34,13 +34,6 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 """Byte order marks; that of UTF-32 begins with one of UTF-16, so it comes first."""
-COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
-"""A number with a comma before its decimals."""
-
-
-def pointed(cell: str) -> str:
-    """Return a number that has a comma before its decimals with a point; any other text as it is."""
-    return cell.replace(",", ".") if COMMA_NUMBER.fullmatch(cell) else cell
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Delimited:
         header: Whether its first line names the columns.
         names: Names of the columns.
         decimal: What stands before the decimals of a number; a comma is read as a point.
+        thousands: What sets the thousands of a number apart, and is left out; empty for nothing.
         found: What was found out rather than told, in words.
     """
 
@@ -66,6 +60,7 @@ class Delimited:
     names: tuple[str, ...]
     found: tuple[str, ...]
     decimal: str = "."
+    thousands: str = ""
 
     def blocks(self, rows: int) -> Generator[list[list[str]], None, None]:
         """Read rows, header and empty lines left out.
@@ -87,8 +82,8 @@ class Delimited:
                 next(filter(None, reader), None)
             while raw := list(islice(reader, size)):
                 block = [cells for cells in raw if cells]
-                if self.decimal == ",":
-                    block = [[pointed(cell) for cell in cells] for cells in block]
+                if self.decimal == "," or self.thousands:
+                    block = [self._plain(cells, done + offset) for offset, cells in enumerate(block)]
                 for offset, cells in enumerate(block):
                     if len(cells) != width:
                         raise self.refusal(
@@ -100,6 +95,20 @@ class Delimited:
                 done += len(block)
                 if block:
                     yield block
+
+    def _plain(self, cells: list[str], row: int) -> list[str]:
+        """Return a row's numbers as Python writes them; with a comma before decimals, a point is no such mark."""
+        found = [plain_number(cell, self.decimal, self.thousands) for cell in cells]
+        if self.decimal == ",":
+            for name, cell, plain in zip(self.names, cells, found, strict=False):
+                if cell == plain and POINT_NUMBER.fullmatch(cell):
+                    raise self.refusal(
+                        row,
+                        name,
+                        f"{cell.strip()!r} has a point, but decimals stand behind a comma (decimal); mend it, or say "
+                        "that points set thousands apart: --set thousands='.'",
+                    )
+        return found
 
     def refusal(self, row: int, column: str | None, message: str) -> DataError:
         """Return an error about a cell.
@@ -166,6 +175,7 @@ def open_delimited(
     header: bool | None = None,
     encoding: str = "utf-8",
     decimal: str = ".",
+    thousands: str = "",
     widths: Collection[int] = (),
 ) -> Delimited:
     """Find out how a file is written, as far as nobody says.
@@ -177,6 +187,7 @@ def open_delimited(
         header: Whether its first line names the columns; None: where no cell of it is a number.
         encoding: How bytes stand for characters.
         decimal: What stands before the decimals of a number, a point or a comma.
+        thousands: What sets the thousands of a number apart; empty for nothing.
         widths: How many columns there may be where no header names them; empty for any number.
 
     Returns:
@@ -189,7 +200,8 @@ def open_delimited(
     encoding = settled_encoding(where, opener, encoding)
     found = []
     if delimiter is None:
-        delimiter, said = _find_delimiter(where, opener, encoding, _DELIMITERS.replace(decimal, ""))
+        marks = "".join(mark for mark in _DELIMITERS if mark not in (decimal, thousands))
+        delimiter, said = _find_delimiter(where, opener, encoding, marks)
         found.append(said)
     plain = Delimited(where, opener, encoding, delimiter, False, ("",), ())
     with plain._reader() as reader:
@@ -197,7 +209,7 @@ def open_delimited(
     if not first:
         raise DataError(f"{where} is empty; expected lines of cells")
     if header is None:
-        number = next((cell for cell in first if _is_number(pointed(cell) if decimal == "," else cell)), None)
+        number = next((cell for cell in first if _is_number(plain_number(cell, decimal, thousands))), None)
         header = number is None
         why = "none of its cells is a number" if header else f"it holds the number {number}"
         found.append(
@@ -220,7 +232,7 @@ def open_delimited(
             what = f"columns {' and '.join(map(str, places[:2]))} are both called {name!r}; names must differ"
             empty = f"column {places[0]} has no name; name it"
             raise DataError(f"{where}, line 1: {what if name else empty}, or say --set header=false if it is data")
-    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal)
+    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal, thousands)
 
 
 def path_opener(path: Path) -> Callable[[], IO[bytes]]:
@@ -252,6 +264,11 @@ def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, 
         raw = [stream.readline(_LONGEST_LINE) for _ in range(_SAMPLE_ROWS)]
         sample = b"".join(raw).decode(encoding, errors="replace")
     there = [mark for mark in marks if mark in sample]
+    if not there and "," in sample and "," not in marks:
+        raise DataError(
+            f"{where}: what is between cells is not plain from the first lines, since a comma is a mark of numbers "
+            "here; say so, such as --set delimiter=','; a file of one column is read with --set delimiter=';'"
+        )
     if not there:
         return ",", "there is one column, without a delimiter (else: --set delimiter=' ')"
     try:
