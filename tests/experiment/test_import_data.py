@@ -170,7 +170,9 @@ def test_a_class_of_one_row_and_too_many_texts(tmp_path):
         ({"x": np.ones((20, *[2] * 6))}, "x: a row of it has 6 dimensions, .*; an input has at most 3"),
         ({"x": np.where(np.arange(40) == 33, np.inf, 1).reshape(20, 2)}, "x, row 16, column 1 is infinite"),
         ({"y": np.where(np.arange(20) == 7, np.nan, 0.5)}, r"y, row 7 is missing \(NaN\)"),
-        ({"y": np.zeros(19)}, "fields differ in their number of rows"),
+        ({"y": np.zeros(19)}, "fields differ in their number of rows .*; a row needs a value in each$"),
+        ({"edges": np.zeros((2, 9), int)}, r"\(x 20, y 20, edges 2\); .*; a graph is read with --format graph"),
+        ({"x": np.array([[1, None]] * 20), "y": np.arange(20)}, "x: it holds Python objects, which cannot be read"),
     ],
     ids=lambda value: "",
 )
