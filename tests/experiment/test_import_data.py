@@ -172,7 +172,9 @@ def test_a_class_of_one_row_and_too_many_texts(tmp_path):
         ({"y": np.where(np.arange(20) == 7, np.nan, 0.5)}, r"y, row 7 is missing \(NaN\)"),
         ({"x": np.full((20, 2), 1e300)}, "x, row 0, column 0 is 1e\\+300, too large for float32; scale it"),
         ({"x": np.ones((20, 3, 8, 8))}, "x: its rows, .*, look like channels × height × width, .*channels_first=true"),
-        ({"y": np.zeros(19)}, "fields differ in their number of rows"),
+        ({"y": np.zeros(19)}, "fields differ in their number of rows .*; a row needs a value in each$"),
+        ({"edges": np.zeros((2, 9), int)}, r"\(x 20, y 20, edges 2\); .*; a graph is read with --format graph"),
+        ({"x": np.array([[1, None]] * 20), "y": np.arange(20)}, "x: it holds Python objects, which cannot be read"),
     ],
     ids=lambda value: "",
 )

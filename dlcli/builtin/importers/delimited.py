@@ -1,10 +1,8 @@
 """Rows of delimited text, checked cell by cell: what every importer of CSV files has in common."""
 
-import codecs
 import csv
 import gzip
 import io
-import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from dlcli import DataError
+from dlcli.builtin.importers.encodings import GZIP, settled_encoding, told_of_damage
 from dlcli.builtin.importers.number_forms import POINT_NUMBER, plain_number
 
 if TYPE_CHECKING:
@@ -24,16 +23,6 @@ BLOCK_CELLS = 100_000
 _SAMPLE_ROWS, _LONGEST_LINE = 50, 32 * 2**20
 _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-
-
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Byte order marks; that of UTF-32 begins with one of UTF-16, so it comes first."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +122,20 @@ class Delimited:
         return line
 
     @contextmanager
-    def _reader(self) -> Iterator["Reader"]:
+    def _reader(self, errors: str = "strict") -> Iterator["Reader"]:
         """Open the file; what is wrong with it is told while it is open."""
-        with _told_of_damage(self.where), self.opener() as stream:
-            text = io.TextIOWrapper(stream, encoding=self.encoding, newline="")
+        with told_of_damage(self.where), self.opener() as stream:
+            text = io.TextIOWrapper(stream, encoding=self.encoding, errors=errors, newline="")
             # A line without an end must not fill the memory; csv refuses a cell that is nearly as long.
             lines = iter(partial(text.readline, _LONGEST_LINE), "")
             reader = csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=True)
             try:
                 yield reader
             except csv.Error as cause:
+                other = _another(self.delimiter, _DELIMITERS.replace(self.decimal, ""))
                 raise DataError(
                     f"{self.where}, line {reader.line_num}: {cause}; mend the quotation marks, or say what is between "
-                    "cells with --set delimiter=';'"
+                    f"cells with --set delimiter='{other}'"
                 ) from None
             except UnicodeDecodeError:
                 raise self._bad_byte() from None
@@ -203,8 +193,8 @@ def open_delimited(
         marks = "".join(mark for mark in _DELIMITERS if mark not in (decimal, thousands))
         delimiter, said = _find_delimiter(where, opener, encoding, marks)
         found.append(said)
-    plain = Delimited(where, opener, encoding, delimiter, False, ("",), ())
-    with plain._reader() as reader:
+    plain = Delimited(where, opener, encoding, delimiter, False, ("",), (), decimal, thousands)
+    with plain._reader(errors="replace") as reader:  # a wrong byte is told below, by the name of its column
         first = [cell.strip() for cell in next(filter(None, reader), [])]
     if not first:
         raise DataError(f"{where} is empty; expected lines of cells")
@@ -226,41 +216,31 @@ def open_delimited(
         if header
         else tuple(f"column_{place}" for place in range(1, len(first) + 1))
     )
+    table = Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal, thousands)
+    with table._reader() as reader:
+        next(filter(None, reader))
     for name in names:
         if not name or names.count(name) > 1:
             places = [place for place, other in enumerate(names, start=1) if other == name]
             what = f"columns {' and '.join(map(str, places[:2]))} are both called {name!r}; names must differ"
             empty = f"column {places[0]} has no name; name it"
             raise DataError(f"{where}, line 1: {what if name else empty}, or say --set header=false if it is data")
-    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal, thousands)
+    return table
 
 
 def path_opener(path: Path) -> Callable[[], IO[bytes]]:
-    """Return what opens a file that may be packed by gzip."""
+    """Return what opens a file that may be packed by gzip, whatever it is called."""
 
     def opened() -> IO[bytes]:
-        return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+        with path.open("rb") as stream:
+            packed = path.suffix.lower() == ".gz" or stream.read(len(GZIP)) == GZIP
+        return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
 
     return opened
 
 
-def settled_encoding(where: str, opener: Callable[[], IO[bytes]], encoding: str) -> str:
-    """Return the encoding that takes off a byte order mark, where there is one, and refuse one that contradicts it."""
-    with _told_of_damage(where), opener() as stream:
-        name, begin = codecs.lookup(encoding).name, stream.read(4)
-    marked = next((other for mark, other in _MARKS.items() if begin.startswith(mark)), None)
-    if marked is None:
-        return encoding
-    if not name.startswith(marked):
-        raise DataError(
-            f"{where} begins with the byte order mark of {marked}, so its encoding is not {encoding}; say --set "
-            f"encoding={marked}"
-        )
-    return "utf-8-sig" if marked == "utf-8" else marked
-
-
 def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, marks: str) -> tuple[str, str]:
-    with _told_of_damage(where), opener() as stream:
+    with told_of_damage(where), opener() as stream:
         raw = [stream.readline(_LONGEST_LINE) for _ in range(_SAMPLE_ROWS)]
         sample = b"".join(raw).decode(encoding, errors="replace")
     there = [mark for mark in marks if mark in sample]
@@ -280,7 +260,12 @@ def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, 
             f"{where}: what is between cells is not plain from the first lines; it may be "
             f"{' or '.join(_NAMES[mark] for mark in there)}: say so, such as --set delimiter='{there[0]}'"
         )
-    return delimiter, f"{_NAMES[delimiter]} is between cells (else: --set delimiter=';')"
+    return delimiter, f"{_NAMES[delimiter]} is between cells (else: --set delimiter='{_another(delimiter, marks)}')"
+
+
+def _another(delimiter: str, marks: str) -> str:
+    """Return a delimiter to propose, of those that there may be, other than the one that was taken."""
+    return next(mark for mark in ";,|" if mark in marks and mark != delimiter)
 
 
 def _is_number(cell: str) -> bool:
@@ -289,15 +274,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@contextmanager
-def _told_of_damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"there is no file {where}; check the path") from None
-    except (OSError, EOFError, zlib.error) as cause:
-        raise DataError(f"{where} cannot be read: {cause}; it is cut or damaged: copy it again") from cause
-    except LookupError as cause:
-        raise DataError(f"{where}: {cause}; name an encoding such as utf-8 or latin-1") from None

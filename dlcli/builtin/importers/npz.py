@@ -12,7 +12,7 @@ from dlcli import DataError, Importer, Role, SourceField, UsageError
 from dlcli.builtin.importers.array_archive import ArrayHeader, read_headers, read_rows
 from dlcli.builtin.importers.categories import field_name
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 """What arrays of a split are called, as in `x_train` or `train_images`."""
 _RESERVED = ("train", "val", "test", "splits", "streams", "graph")
 """Names in a dataset that a field cannot have."""
@@ -196,7 +196,8 @@ def _by_split(names: Iterable[str]) -> dict[str, dict[str, str]]:
         for pattern in (r"(?P<split>[a-z]+)_(?P<field>.+)", r"(?P<field>.+)_(?P<split>[a-z]+)"):
             called = re.fullmatch(pattern, name)
             if called and (split := _SPLITS.get(called["split"])):
-                found.setdefault(called["field"], {})[split] = name
+                if found.setdefault(called["field"], {}).setdefault(split, name) != name:
+                    return {}
                 break
         else:
             return {}

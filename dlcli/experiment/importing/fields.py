@@ -53,7 +53,8 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
     counts = {field.rows for field in fields}
     if len(counts) > 1:
         told = ", ".join(f"{field.where} {field.rows}" for field in fields)
-        raise DataError(f"{source}: fields differ in their number of rows ({told}); a row needs a value in each")
+        graph = "; a graph is read with --format graph" * any(f.where in ("edges", "edge_index") for f in fields)
+        raise DataError(f"{source}: fields differ in their number of rows ({told}); a row needs a value in each{graph}")
     open_ = [f for f in fields if f.dtype == TEXTS or (f.role == "target" and not f.classes and _is_whole(f))]
     if open_:
         found = _distinct(rows, source, open_)
@@ -93,7 +94,15 @@ def _refuse_unfit(source: Path, fields: Sequence[SourceField]) -> None:
                     "channels: npz, npy and hdf5 turn them with --set channels_first=true",
                 )
             )
-        elif field.dtype not in (TEXTS, "object") and (wrong := unfit_type(_type(field))):
+        elif field.dtype == "object":
+            found.append(
+                error(
+                    field.where,
+                    "it holds Python objects, which cannot be read without running code that is in the file; store "
+                    "numbers, or texts as an array of type str, or leave it out",
+                )
+            )
+        elif field.dtype != TEXTS and (wrong := unfit_type(_type(field))):
             found.append(error(field.where, f"{wrong}: store numbers or texts, or leave it out"))
     refuse(source, found)
 

@@ -57,7 +57,7 @@ def test_columns_are_told_apart(tmp_path):
     assert values["y"].dtype == "float32"
     assert fields["y"].note.startswith("2 different whole numbers, 7 to 8, taken as numbers")
     assert CSV().notes(path) == (
-        "a semicolon is between cells (else: --set delimiter=';')",
+        "a semicolon is between cells (else: --set delimiter=',')",
         "the first line names the columns, since none of its cells is a number (else: --set header=false)",
     )
     fields, values = read(path, target=-1, categorical=("label",), drop=("when", 5), missing_in={"age": ("3",)})
@@ -145,6 +145,7 @@ WRONG = {
     "quotation": ('a,b\n1,"2\n3,4\n', {}, "unexpected end of data; mend the quotation marks"),
     "empty": ("\n\n", {}, "is empty"),
     "header alone": ("a,b\n", {}, "has no rows below its first line"),
+    "semicolons": ('a;b\n"1"5;2\n', {}, "or say what is between cells with --set delimiter=','"),
     "delimiters": ("a b;c\nd,e\n", {}, "what is between cells is not plain"),
     "encoding": ("a,b\n1,2\n", {"encoding": "martian"}, "name an encoding such as utf-8"),
 }
@@ -178,14 +179,32 @@ def test_what_is_wrong_is_told_with_line_and_column(tmp_path, case):
 
 
 def test_a_bad_byte_a_cut_file_and_none(tmp_path):
-    with pytest.raises(DataError, match=r"w\.csv, line 3, column '2': the byte 0xff is no utf-8 "):
-        read(written(tmp_path / "w.csv", "a,b\n1,2\n1,ÿ\n", "latin-1"))
+    for text, place in (
+        ("a,b\n1,2\n1,ÿ\n", "line 3, column 'b'"),
+        ("a,bÿ\n1,2\n", "line 1, column 'b\N{REPLACEMENT CHARACTER}'"),
+        ("1,2\n1,ÿ\n", "line 2, column 'column_2'"),
+    ):
+        with pytest.raises(DataError, match=rf"w\.csv, {place}: the byte 0xff is no utf-8 .* encoding=latin-1"):
+            read(written(tmp_path / "w.csv", text, "latin-1"))
     cut = tmp_path / "w.csv.gz"
     cut.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-20])
     with pytest.raises(DataError, match=r"w\.csv\.gz cannot be read: .*cut or damaged"):
         read(cut)
     with pytest.raises(DataError, match="is a folder"):
         read(tmp_path)
+
+
+def test_another_format_that_is_called_csv(tmp_path):
+    path = tmp_path / "w.csv"
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    assert read(path)[1]["x"].tolist() == [[1, 2]]
+    for content, message in (
+        (b"PK\3\4\x14", "a zip archive, as Excel's files are: unpack it"),
+        (b"PAR1", "a Parquet file"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"w\.csv is no text, but is {message}"):
+            read(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8", "utf-16", "utf-32"])

@@ -170,6 +170,10 @@ def test_arrays_called_after_splits_become_fields_and_splits(tmp_path):
     np.savez(tmp_path / "b.npz", train_images=x, train_labels=y[1:], test_images=x, test_labels=y)
     with pytest.raises(DataError, match="train_images 12, .*train_labels 11"):
         importer.fields(tmp_path / "b.npz")
+    np.savez(tmp_path / "d.npz", x_train=x, x_dev=x[:5])
+    assert [*importer.splits(tmp_path / "d.npz")] == ["train", "val"]
+    np.savez(tmp_path / "d.npz", x_train=x, x_dev=x[:5], x_val=x[5:])  # neither may stand for the other
+    assert [field.name for field in importer.fields(tmp_path / "d.npz")] == ["x_train", "x_dev", "x_val"]
     np.savez(tmp_path / "c.npz", x=x, x_test=x)  # not all are called after splits, so none is
     assert [field.name for field in importer.fields(tmp_path / "c.npz")] == ["x", "x_test"]
     assert importer.splits(tmp_path / "c.npz") == {}
