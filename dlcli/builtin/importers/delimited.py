@@ -207,9 +207,11 @@ def open_delimited(
             f"header={'false' if header else 'true'})"
         )
     if widths and not header and len(first) not in widths:
+        spare = max(widths) - min(widths)
+        last = f"; the last {f'{spare} ' * (spare > 1)}may be left out" if spare else ", and none may be left out"
         raise DataError(
             f"{where} has {len(first)} columns without names, but {' or '.join(map(str, widths))} are expected "
-            "(widths); columns without names are known by their places: give the same ones in the same order"
+            f"(widths); columns without names are known by their places: give the same ones in the same order{last}"
         )
     names = (
         tuple(cell.lstrip("#").strip() for cell in first)
