@@ -29,6 +29,9 @@ def folds(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep them as JSON, for data.folds.file.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file of folds that is there already.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,7 +42,17 @@ def folds(
     from dlcli.experiment.data_folds import data_folds
     from dlcli.report.folds import folds_view
 
-    made = data_folds(file, output, kfold=kfold, kind=kind, repeats=repeats, gap=gap, seed=seed, task=task)
+    made = data_folds(
+        file,
+        output,
+        kfold=kfold,
+        kind=kind,
+        repeats=repeats,
+        gap=gap,
+        seed=seed,
+        task=task,
+        overwrite=overwrite,
+    )
     if as_json:
         print_json(made.as_json())
     elif not quiet:

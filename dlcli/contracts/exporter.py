@@ -25,8 +25,8 @@ class Exportable:
             the batch and becomes dynamic.
         steps: For fields of sequences: the dimension of their steps, which becomes dynamic where the network allows.
         outputs: Names of the outputs, such as `logits` and `probabilities`.
-        metadata: Texts to keep in the artefact: classes, run, recipe hash, licence, versions, and under
-            `DESCRIPTION_KEY` the interface that dlcli runs it by.
+        metadata: Texts to keep in the artefact, all of them: classes, run, recipe hash, licence, versions, how the data
+            was imported, and under `DESCRIPTION_KEY` the interface that dlcli runs it by.
         folder: The model folder, `model.json` and `model.safetensors`, for formats that keep dlcli's own.
         card: A model card in Markdown, with front matter as model hubs read it.
         training_rows: Returns at most so many raw training rows by field name, for calibration.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from dlcli.contracts.component import Component
-from dlcli.contracts.field import Kind, Role
+from dlcli.contracts.field import Field, Kind, Role
 
 if TYPE_CHECKING:
     import numpy
@@ -86,6 +86,17 @@ class Importer(Component):
         fields = type(self).model_fields
         roles = [key for key in ("target", "group", "time") if key in fields and fields[key].default is None]
         return self.model_copy(update=dict.fromkeys(roles))
+
+    def taking(self, fields: Sequence[Field]) -> "Importer":
+        """Return the importer as it reads new rows for a model, however these rows look.
+
+        Args:
+            fields: What the model takes.
+
+        Returns:
+            The same, told by the model what it would find out from the rows; itself where it finds out nothing.
+        """
+        return self
 
     @abstractmethod
     def fields(self, source: Path) -> tuple[SourceField, ...]:

@@ -18,6 +18,7 @@ from dlcli.data.inspection import inspect
 from dlcli.data.load import load
 from dlcli.data.mapping import FieldMapping
 from dlcli.data.memory import stored_fields, too_large
+from dlcli.data.shapes import looks_channels_first
 from dlcli.data.splits import file_splits
 from dlcli.data.stored import StoredField
 from dlcli.data.stored_rows import stored_rows
@@ -57,6 +58,16 @@ def check(path: Path, *, fields: Mapping[str, FieldMapping] | None = None, task:
                 findings.append(error(target.where, str(cause)))
         splits, wrong_rows = file_splits(inspection)
         findings += wrong_rows
+        findings += [
+            Finding(
+                "warning",
+                field.where,
+                f"rows of {' × '.join(map(str, field.row_shape))} look like channels × height × width, but images are "
+                "height × width × channels; turn them, such as with dlcli data import --set channels_first=true",
+            )
+            for field in inspection.fields
+            if field.kind == "image" and looks_channels_first(field.row_shape)
+        ]
         on_disk = stored_fields(inspection.fields, None)
         if large := too_large([field for field in inspection.fields if field not in on_disk]):
             return [*findings, *large]

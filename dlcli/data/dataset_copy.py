@@ -54,6 +54,12 @@ class DatasetCopy:
         self.classes, self.dtype = classes, smallest_type(len(classes))
         self._numbers = {name: number for number, name in enumerate(classes)}
 
+    @property
+    def rounds(self) -> bool:
+        """Whether its numbers may become rounder ones: floats that are to be narrower."""
+        own, new = self.dataset.dtype, self.dtype
+        return own.kind == new.kind == "f" and new.itemsize < own.itemsize
+
     def blocks(self) -> Iterator[tuple[int, Array]]:
         """Yield blocks of rows as they are to be written."""
         for start, block in source_blocks(self._source, self.dataset):

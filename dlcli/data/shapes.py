@@ -154,6 +154,12 @@ def _plain_kind(field: StoredField, fields: Sequence[StoredField]) -> Kind | Non
     return "categorical" if dimensions == 1 and whole and field.classes else None
 
 
+def looks_channels_first(shape: Sequence[int]) -> bool:
+    """Return whether rows of a shape look like channels × height × width, rather than height × width × channels."""
+    channels = (1, 3, 4)
+    return len(shape) == 3 and shape[0] in channels and shape[1] > 4 and shape[2] > 4
+
+
 def _no_kind(field: StoredField) -> str:
     dimensions = len(field.row_shape) + 1
     fitting = [kind for kind, (allowed, _) in LAYOUTS.items() if dimensions in allowed]

@@ -69,12 +69,14 @@ def finite_findings(
     """
     if not rows.is_floating_point():
         return []
+    large = " in float32" * (rows.dtype == torch.float64)
     seen = field.as_field() if field.role in ("input", "condition") else None
     filled = seen is not None and may_be_missing(seen, preprocess or ())
     found = []
     for where, piece in pieces(field).items():
         bad, nan, first = 0, 0, None
-        for start, block in _blocks(rows, piece):
+        for start, stored in _blocks(rows, piece):
+            block = stored.float()  # as networks see them
             wrong = block.isinf() if filled else ~block.isfinite()
             count = int(wrong.sum())
             if count and first is None:
@@ -83,7 +85,7 @@ def finite_findings(
             bad, nan = bad + count, nan + (int(block.isnan().sum()) if count and not filled else 0)
         if first is not None:
             place = place_of(field.kind, field.names, first.tolist())
-            kinds = [f"{count} {what}" for count, what in ((nan, "NaN"), (bad - nan, "infinite")) if count]
+            kinds = [f"{count} {what}" for count, what in ((nan, "NaN"), (bad - nan, f"infinite{large}")) if count]
             told = f"{' and '.join(kinds)} of {_numbers(rows, piece)} values, the first in {place}"
             if seen is None or nan < bad:
                 found.append(error(where, f"{told}; training would turn NaN: remove these rows, or fill in the values"))

@@ -11,7 +11,7 @@ from dlcli.data.kfold import FoldPlan, cross_validation, settled_kind, told
 from dlcli.data.read_labels import read_labels
 from dlcli.errors import UsageError
 from dlcli.experiment.fold_file import write_folds
-from dlcli.experiment.output_file import check_output
+from dlcli.experiment.output_file import check_output, refuse_existing
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def data_folds(
     gap: int = 0,
     seed: int = 0,
     task: str | None = None,
+    overwrite: bool = False,
 ) -> MadeFolds:
     """Make folds of a dataset's training and validation rows; inputs and test rows are not looked at.
 
@@ -90,6 +91,7 @@ def data_folds(
         gap: Rows between training and held-out rows in the order of time, ≥ 0.
         seed: Decides the rows, ≥ 0.
         task: The task, where the target does not say it.
+        overwrite: Whether a file that is there already may be replaced.
 
     Returns:
         The folds.
@@ -115,6 +117,7 @@ def data_folds(
             raise UsageError(f"{name} is {least} at least, got {value}")
     if output is not None:
         check_output(output, file)
+        refuse_existing(output, overwrite=overwrite)
     dataset = read_labels(file, task=None if task is None else Task(task))
     plan = FoldPlan(kfold, chosen, repeats=repeats, gap=gap)
     folds = cross_validation(dataset, plan, seed=seed, inner=None)

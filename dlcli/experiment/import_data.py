@@ -2,10 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dlcli import atomic
 from dlcli.contracts.importer import Importer, SourceField
@@ -132,8 +135,17 @@ def import_data(
     tell("dividing", 0, None)
     wanted = Wanted(DEFAULT_VAL if split is None else share, test, stratify, importer.ordered, seed)
     division = own_division(path, own, total) if own else divide(path, rows, fields, wanted)
+    missing: Counter[str] = Counter()
     if target is not None:
-        _write(target, path, importer, rows, fields, division, licence, tell)
+        _write(target, path, importer, rows, fields, division, licence, tell, missing)
+    else:
+        _look(path, rows, fields, total, tell, missing)
+    fields = tuple(
+        replace(field, missing=(missing[field.name],), names=field.names or (field.name,))
+        if missing[field.name] and not field.missing
+        else field
+        for field in fields
+    )
     return Imported(
         source=path,
         output=target,
@@ -157,6 +169,7 @@ def _write(
     division: Division,
     licence: str | None,
     tell: Progress,
+    missing: Counter[str],
 ) -> None:
     shared = importer.shared(source)
     facts = {"origin": source.name, "importer": importer.name, "parameters": importer.settled(source).model_dump_json()}
@@ -172,8 +185,7 @@ def _write(
         with dataset_writer(temporary, fields, division, together=together) as writer:
             done = 0
             for arrays in rows.arrays(rows.parts[0], names, READ_ROWS):
-                for field in fields:
-                    refuse_values(source, field, arrays[field.name], done)
+                _check(source, fields, arrays, done, missing)
                 writer.write({field.name: as_stored(field, arrays[field.name]) for field in fields})
                 done += len(arrays[names[0]])
                 tell("writing", done, total)
@@ -182,6 +194,37 @@ def _write(
             writer.close(shared, facts)
 
     atomic.write_file(target, fill)
+
+
+def _look(
+    source: Path,
+    rows: ImportedRows,
+    fields: Sequence[SourceField],
+    total: int,
+    tell: Progress,
+    missing: Counter[str],
+) -> None:
+    """Read all values, so that a dry run tells what an import would."""
+    done = 0
+    for arrays in rows.arrays(rows.parts[0], [field.name for field in fields], READ_ROWS):
+        _check(source, fields, arrays, done, missing)
+        done += len(arrays[fields[0].name])
+        tell("looking", done, total)
+
+
+def _check(
+    source: Path,
+    fields: Sequence[SourceField],
+    arrays: Mapping[str, np.ndarray],
+    done: int,
+    missing: Counter[str],
+) -> None:
+    """Refuse values that no network takes, and count the missing ones."""
+    for field in fields:
+        values = arrays[field.name]
+        refuse_values(source, field, values, done)
+        if values.dtype.kind == "f":
+            missing[field.name] += int(np.isnan(values).sum())
 
 
 def _sha256(path: Path) -> str:

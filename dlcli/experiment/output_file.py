@@ -44,5 +44,10 @@ def check_dataset_output(target: Path, *read: Path, overwrite: bool = False) -> 
     if target.suffix.lower() not in HDF5:
         raise UsageError(f"a dataset ends with {' or '.join(HDF5)}; got -o {target}")
     check_output(target, *read)
+    refuse_existing(target, overwrite=overwrite)
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Refuse a file that is there already, by a `UsageError`, unless it may be replaced."""
     if target.exists() and not overwrite:
         raise UsageError(f"{target} is there already: give another file with -o, or --overwrite to replace it")

@@ -10,13 +10,13 @@ from typing import Any
 
 from dlcli import atomic
 from dlcli.data.matching import notes_of
-from dlcli.data.row_source import ALL
+from dlcli.data.row_source import ALL, ImportedRows, RowSource
 from dlcli.errors import DataError, UsageError
 from dlcli.experiment.environment import versions
 from dlcli.experiment.models.interface import SPREAD, Interface
 from dlcli.experiment.output_file import check_output
 from dlcli.experiment.prediction.files import check_suffix, prediction_file
-from dlcli.experiment.prediction.predictor import open_predictor
+from dlcli.experiment.prediction.predictor import Predictor, open_predictor
 from dlcli.experiment.prediction.rows import PredictedRows, Record
 from dlcli.experiment.prediction.stream import answers, match_source, open_rows
 from dlcli.experiment.prediction.tally import Tally
@@ -190,7 +190,17 @@ def predict(
         shown=tally.shown,
         most_certain=tally.most.records,
         least_certain=tally.least.records,
-        notes=tuple(dict.fromkeys(note for found in matches.values() for note in notes_of(found))),
+        notes=(*_unknown_import(predictor, source), *dict.fromkeys(n for m in matches.values() for n in notes_of(m))),
+    )
+
+
+def _unknown_import(predictor: Predictor, source: RowSource) -> tuple[str, ...]:
+    """Say where a file may be read otherwise than the training data was."""
+    if predictor.imported is not None or not isinstance(source, ImportedRows):
+        return ()
+    return (
+        f"{predictor.name} does not say how the training data was imported, so {source.path.name} is read by the "
+        "importer's defaults: say what was set then (--set), or export the run again",
     )
 
 

@@ -37,6 +37,7 @@ class Repacked:
         datasets: How many datasets there are.
         largest: Path of the largest dataset, whose speed was measured; empty where there is none with rows.
         codecs: How each dataset with rows is compressed.
+        rounded: Types of the datasets whose numbers became rounder ones, as `float16`, by path.
         speeds: Bytes a second, before and after, by the order in which blocks of rows are read: `in order`, `shuffled`.
     """
 
@@ -47,6 +48,7 @@ class Repacked:
     datasets: int
     largest: str
     codecs: Mapping[str, Codec]
+    rounded: Mapping[str, str]
     speeds: Mapping[str, tuple[float, float]]
 
     def as_json(self) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def repack(
         bytes_after=output.stat().st_size,
         datasets=len(datasets),
         largest=largest.path if largest else "",
+        rounded={copy.dataset.path: str(copy.dtype) for copy in copies if copy.rounds},
         codecs={copy.dataset.path: copy.codec for copy in copies if copy.dataset.rows},
         speeds=speeds,
     )

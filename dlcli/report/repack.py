@@ -25,8 +25,10 @@ def repacked_view(repacked: "Repacked") -> RenderableType:
         table.add_row(f"read {order}", *speeds, f"× {quick / slow:.1f}" if slow else "–")
     codecs = list(repacked.codecs.values())
     used = ", ".join(f"{count_of(codecs.count(codec), 'dataset')} {codec}" for codec in dict.fromkeys(codecs))
+    rounded = ", ".join(f"{path} to {dtype}" for path, dtype in repacked.rounded.items())
+    checked = f"every value checked, but that floats were rounded: {rounded}" if rounded else "every value checked"
     parts: list[RenderableType] = [
-        line("written", f"{repacked.output}, every value checked"),
+        line("written", f"{repacked.output}, {checked}"),
         line("filters", used or "none"),
     ]
     if repacked.largest:

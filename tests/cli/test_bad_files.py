@@ -85,7 +85,7 @@ THEIRS = ("--set", 'inputs=["x"]', "--target", "y")
     [
         ((*IMPORT, "ragged.csv", *TO, "--target", "y"), "ragged.csv, line 3: it has 2 cells, but the first line has 3"),
         ((*IMPORT, "mixed.csv", *TO, "--target", "y"), "mixed.csv, line 3, column 'b': 'hello' is no number, but the"),
-        ((*IMPORT, "byte.csv", *TO, "--target", "y"), "byte.csv, line 3, column '2': the byte 0xff is no utf-8"),
+        ((*IMPORT, "byte.csv", *TO, "--target", "y"), "byte.csv, line 3, column 'b': the byte 0xff is no utf-8"),
         ((*IMPORT, "twice.csv", *TO, "--target", "y"), "twice.csv, line 1: columns 1 and 2 are both called 'a'"),
         ((*IMPORT, "quote.csv", *TO, "--target", "y"), "quote.csv, line "),
         ((*IMPORT, "empty.csv", *TO, "--target", "y"), "empty.csv is empty"),

@@ -179,7 +179,9 @@ def test_data_repack(dlcli, workplace, tmp_path):
     output = str(tmp_path / "out.h5")
     outcome = dlcli("data", "repack", "blobs.h5", "-o", output, "--codec", "gzip")
     assert outcome.code == 0
-    assert f"written  {output}, every value checked" in outcome.out
+    assert f"written  {output}, every value checked\n" in outcome.out
+    narrow = dlcli("data", "repack", "blobs.h5", "-o", str(tmp_path / "f.h5"), "--dtype", "train/x=float16")
+    assert "f.h5, every value checked, but that floats were rounded: train/x to float16" in narrow.out
     assert "read shuffled" in outcome.out
     again = ("data", "repack", "blobs.h5", "-o", output)
     refused = dlcli(*again)
@@ -304,6 +306,14 @@ def test_folds_from_the_command_line(dlcli, workplace):
     assert "was trained on the validation rows too" in refused.err
     held_out = dlcli("evaluate", "folds@fold-1", "--split", "fold", "--json").json
     assert held_out["rows"] == 30
+
+
+def test_saved_folds_are_replaced_only_when_told(dlcli, workplace, tmp_path):
+    words = ("data", "folds", "blobs.h5", "-o", str(tmp_path / "folds.json"), "-q")
+    assert dlcli(*words) == (0, "", "")
+    refused = dlcli(*words, "--seed", "1")
+    assert (refused.code, "folds.json is there already" in refused.err) == (2, True)
+    assert dlcli(*words, "--seed", "1", "--overwrite") == (0, "", "")
 
 
 def test_seeds_from_the_command_line(dlcli, workplace):

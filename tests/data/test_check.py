@@ -199,6 +199,17 @@ def test_regression(write: Write) -> None:
     assert check(write({"x": X[:1], "y": X[:1, 0]})) == []
 
 
+def test_what_float32_cannot_hold_and_images_that_are_turned(write: Write) -> None:
+    x = X.astype("float64")
+    x[5, 2] = 1e300
+    (problem,) = told(write({"x": x, "y": Y}, y=TWO), "error")
+    assert problem.startswith("x: 1 infinite in float32 of 120 values, the first in row 5, column 2")
+    images = GENERATOR.integers(0, 255, size=(40, 3, 8, 8), dtype="uint8")
+    (doubt,) = told(write({"x": images, "y": Y}, y=TWO), "warning")
+    assert doubt.startswith("x: rows of 3 × 8 × 8 look like channels × height × width")
+    assert check(write({"x": images.transpose(0, 2, 3, 1), "y": Y}, y=TWO)) == []
+
+
 def test_too_large_to_look_at_values(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dlcli.data.memory.available_memory", lambda: 10)
     (finding,) = check(write({"x": X, "y": Y}, y=TWO))

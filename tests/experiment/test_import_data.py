@@ -170,15 +170,31 @@ def test_a_class_of_one_row_and_too_many_texts(tmp_path):
         ({"x": np.ones((20, *[2] * 6))}, "x: a row of it has 6 dimensions, .*; an input has at most 3"),
         ({"x": np.where(np.arange(40) == 33, np.inf, 1).reshape(20, 2)}, "x, row 16, column 1 is infinite"),
         ({"y": np.where(np.arange(20) == 7, np.nan, 0.5)}, r"y, row 7 is missing \(NaN\)"),
-        ({"y": np.zeros(19)}, "fields differ in their number of rows"),
+        ({"x": np.full((20, 2), 1e300)}, "x, row 0, column 0 is 1e\\+300, too large for float32; scale it"),
+        ({"x": np.ones((20, 3, 8, 8))}, "x: its rows, .*, look like channels × height × width, .*channels_first=true"),
+        ({"y": np.zeros(19)}, "fields differ in their number of rows .*; a row needs a value in each$"),
+        ({"edges": np.zeros((2, 9), int)}, r"\(x 20, y 20, edges 2\); .*; a graph is read with --format graph"),
+        ({"x": np.array([[1, None]] * 20), "y": np.arange(20)}, "x: it holds Python objects, which cannot be read"),
     ],
     ids=lambda value: "",
 )
 def test_what_no_network_takes_is_refused_before_it_is_a_dataset(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **{"x": np.ones((20, 2)), "y": np.linspace(0, 1, 20)} | arrays)
     with pytest.raises(DataError, match=message):
+        import_data(tmp_path / "a.npz", tmp_path / "a.h5", dry_run=True)
+    with pytest.raises(DataError, match=message):
         import_data(tmp_path / "a.npz", tmp_path / "a.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_missing_values_and_columns_of_classes_are_told(tmp_path, dry_run):
+    x = np.ones((20, 2))
+    x[3, 1] = np.nan
+    np.savez(tmp_path / "a.npz", x=x, y=np.eye(3)[np.arange(20) % 3])
+    found = import_data(tmp_path / "a.npz", tmp_path / "a.h5", dry_run=dry_run)
+    assert found.fields[0].missing == (1,)
+    assert "each row has one 1 and else 0, as classes in a column each, but is taken as 3 numbers" in found.notes[0]
 
 
 @pytest.mark.parametrize(

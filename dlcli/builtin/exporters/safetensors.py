@@ -1,5 +1,6 @@
 """The exporter `safetensors`."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,10 +30,11 @@ class ModelFolder(Artefact):
 
     Args:
         model: The model with its answers.
+        metadata: The texts that were kept beside it.
     """
 
-    def __init__(self, model: Answering) -> None:
-        super().__init__({DESCRIPTION_KEY: model.interface.as_text()})
+    def __init__(self, model: Answering, metadata: Mapping[str, str]) -> None:
+        super().__init__({**metadata, DESCRIPTION_KEY: model.interface.as_text()})
         self._model = model
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -60,10 +62,13 @@ class SafetensorsFolder(Exporter):
     suffix: ClassVar[str] = ""
 
     def write(self, model: Exportable, path: Path) -> None:
-        """Copy the model folder, and write the card and the script beside it."""
+        """Copy the model folder, add the metadata to `model.json`, and write the card and the script beside it."""
         path.mkdir(exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(model.folder / name, path / name)
+        weights, description = FILES
+        shutil.copyfile(model.folder / weights, path / weights)
+        table = json.loads((model.folder / description).read_text(encoding="utf-8"))
+        table["metadata"] = {key: text for key, text in model.metadata.items() if key != DESCRIPTION_KEY}
+        (path / description).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         (path / "README.md").write_text(model.card, encoding="utf-8")
         (path / "load.py").write_text(SCRIPT, encoding="utf-8")
 
@@ -71,4 +76,8 @@ class SafetensorsFolder(Exporter):
         """Read a model folder by its two files; `load.py` is not executed."""
         if not all((path / name).exists() for name in FILES):
             raise DataError(f"{path} is no folder of a model: it holds no {' and '.join(FILES)}; export the run again")
-        return ModelFolder(Answering(load(path)))
+        model = load(path)
+        metadata = json.loads((path / FILES[1]).read_text(encoding="utf-8")).get("metadata", {})
+        if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+            raise DataError(f"{path / FILES[1]} is damaged: its metadata are no table of texts; export the run again")
+        return ModelFolder(Answering(model), metadata)

@@ -6,7 +6,8 @@ import numpy as np
 
 from dlcli import TEXTS, DataError, Role, SourceField
 from dlcli.builtin.importers.columns import MISSING_CLASS, Survey
-from dlcli.builtin.importers.delimited import COMMA_NUMBER, Delimited
+from dlcli.builtin.importers.delimited import Delimited
+from dlcli.builtin.importers.number_forms import COMMA_NUMBER, GROUPED_NUMBER
 
 FEW_ROWS = 10
 """Fewer different texts are few, however few rows there are."""
@@ -47,18 +48,34 @@ def category_field(survey: Survey, name: str, rows: int, *, role: Role = "input"
         names=(survey.name,),
         role=role,
         missing=(survey.gaps,),
-        note=_of_its_own(survey, rows) if role == "input" else "",
+        note="; ".join(filter(None, (_of_its_own(survey, rows) if role == "input" else "", _merged(survey)))),
     )
 
 
 def _refuse_comma_numbers(survey: Survey) -> None:
-    """Refuse to take 1,5 for a category unless it is asked to."""
+    """Refuse to take 1,5 or 1,234,567 for a category unless it is asked to."""
     texts = survey.texts or set()
-    if survey.taken is None and texts and all(map(COMMA_NUMBER.fullmatch, texts)):
-        raise DataError(
-            f"{survey.table.where}: column {survey.name!r} holds numbers with a comma, such as {min(texts)}: say so, "
-            f"--set decimal=',', or that they are categories: --set categorical='[\"{survey.name}\"]'"
-        )
+    if survey.taken is not None or not texts:
+        return
+    grouped = all(map(GROUPED_NUMBER.fullmatch, texts))
+    if not grouped and not all(map(COMMA_NUMBER.fullmatch, texts)):
+        return
+    example = min(texts)
+    found = GROUPED_NUMBER.fullmatch(example)
+    meanings = [f'its thousands are set apart: --set thousands="{found["mark"]}"'] if grouped and found else []
+    if COMMA_NUMBER.fullmatch(example):
+        meanings.append("its decimals stand behind a comma: --set decimal=','")
+    raise DataError(
+        f"{survey.table.where}: column {survey.name!r} holds numbers such as {example}; say what is meant, that "
+        f"{', or that '.join(meanings)}, or that they are categories: --set categorical='[\"{survey.name}\"]'"
+    )
+
+
+def _merged(survey: Survey) -> str:
+    """Return a note where a category is called as missing ones are."""
+    if not survey.gaps or MISSING_CLASS not in (survey.texts or ()):
+        return ""
+    return f"the category {MISSING_CLASS!r} and empty cells become one class; call it otherwise to tell them apart"
 
 
 def _of_its_own(survey: Survey, rows: int) -> str:

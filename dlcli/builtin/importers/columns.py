@@ -142,11 +142,10 @@ class Survey:
             if self.taken == "numeric" or before:
                 told = "the value before it is" if before == 1 else f"{before} values before it are"
                 why = f"is no number, but {told}" if before else "is no number"
-                raise self._refusal(
-                    place,
-                    f"{cell!r} {why}; mend it, or say that it stands for a missing value (missing), or that the column "
-                    f"holds categories: --set categorical='[{_quoted(self.name)}]'",
-                ) from None
+                advice = "mend it, or say that it stands for a missing value (missing)"
+                if self.taken is None:
+                    advice += f", or that the column holds categories: --set categorical='[{_quoted(self.name)}]'"
+                raise self._refusal(place, f"{cell!r} {why}; {advice}") from None
             self._add_texts(cells)
 
     def _add_numbers(self, values: np.ndarray) -> None:

@@ -37,6 +37,7 @@ class CSV(Importer):
         header: Whether the first line names the columns; None: where none of its cells is a number.
         delimiter: What is between cells; None to find out among comma, semicolon, tab and bar.
         decimal: What stands before the decimals of a number.
+        thousands: What sets the thousands of a number apart, such as the comma in 1,234,567; empty for nothing.
         encoding: How bytes stand for characters.
         max_classes: Different texts of one column, at most, for it to hold categories.
         widths: How many columns there may be where no header names them; empty for any number. A dataset remembers it,
@@ -69,6 +70,7 @@ class CSV(Importer):
         default=None, description="What is between cells; None to find out among comma, semicolon, tab and bar"
     )
     decimal: Literal[".", ","] = Field(default=".", description="What stands before the decimals of a number")
+    thousands: Literal["", ",", ".", "'", " "] = Field(default="", description="What sets thousands of a number apart")
     encoding: str = Field(default="utf-8", description="How bytes stand for characters")
     max_classes: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=1000, description="Different texts of one column, at most, for it to hold categories"
@@ -188,6 +190,8 @@ class CSV(Importer):
 
     def without_roles(self) -> "CSV":
         """Return the importer for new rows: columns that it was told of may be missing, a model's own are asked for."""
+        from dlcli.builtin.importers.new_rows import NewRows  # which is a CSV itself
+
         fields = vars(super().without_roles())
         return NewRows.model_construct(**fields)
 
@@ -206,6 +210,7 @@ class CSV(Importer):
             header=self.header,
             encoding=self.encoding,
             decimal=self.decimal,
+            thousands=self.thousands,
             widths=self.widths,
         )
 
@@ -286,11 +291,3 @@ class CSV(Importer):
             name = field.names[column_place[0] if column_place else 0]
             raise table.refusal(done + place, name, f"{values[wrong][0]:g} does not fit into float32; scale the column")
         return found
-
-
-class NewRows(CSV):
-    """Reads rows that come after those that were imported: a named column may be missing."""
-
-    def _there(self, table: Delimited, column: Column, what: str) -> tuple[int, ...]:
-        absent = isinstance(column, str) and column not in table.names and not column.removeprefix("-").isdecimal()
-        return () if absent else super()._there(table, column, what)

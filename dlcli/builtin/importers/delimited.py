@@ -1,11 +1,8 @@
 """Rows of delimited text, checked cell by cell: what every importer of CSV files has in common."""
 
-import codecs
 import csv
 import gzip
 import io
-import re
-import zlib
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from dlcli import DataError
+from dlcli.builtin.importers.encodings import GZIP, settled_encoding, told_of_damage
+from dlcli.builtin.importers.number_forms import POINT_NUMBER, plain_number
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -24,23 +23,6 @@ BLOCK_CELLS = 100_000
 _SAMPLE_ROWS, _LONGEST_LINE = 50, 32 * 2**20
 _DELIMITERS = ",;\t|"
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-
-
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Byte order marks; that of UTF-32 begins with one of UTF-16, so it comes first."""
-COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
-"""A number with a comma before its decimals."""
-
-
-def pointed(cell: str) -> str:
-    """Return a number that has a comma before its decimals with a point; any other text as it is."""
-    return cell.replace(",", ".") if COMMA_NUMBER.fullmatch(cell) else cell
 
 
 @dataclass(frozen=True)
@@ -55,6 +37,7 @@ class Delimited:
         header: Whether its first line names the columns.
         names: Names of the columns.
         decimal: What stands before the decimals of a number; a comma is read as a point.
+        thousands: What sets the thousands of a number apart, and is left out; empty for nothing.
         found: What was found out rather than told, in words.
     """
 
@@ -66,6 +49,7 @@ class Delimited:
     names: tuple[str, ...]
     found: tuple[str, ...]
     decimal: str = "."
+    thousands: str = ""
 
     def blocks(self, rows: int) -> Generator[list[list[str]], None, None]:
         """Read rows, header and empty lines left out.
@@ -87,8 +71,8 @@ class Delimited:
                 next(filter(None, reader), None)
             while raw := list(islice(reader, size)):
                 block = [cells for cells in raw if cells]
-                if self.decimal == ",":
-                    block = [[pointed(cell) for cell in cells] for cells in block]
+                if self.decimal == "," or self.thousands:
+                    block = [self._plain(cells, done + offset) for offset, cells in enumerate(block)]
                 for offset, cells in enumerate(block):
                     if len(cells) != width:
                         raise self.refusal(
@@ -100,6 +84,20 @@ class Delimited:
                 done += len(block)
                 if block:
                     yield block
+
+    def _plain(self, cells: list[str], row: int) -> list[str]:
+        """Return a row's numbers as Python writes them; with a comma before decimals, a point is no such mark."""
+        found = [plain_number(cell, self.decimal, self.thousands) for cell in cells]
+        if self.decimal == ",":
+            for name, cell, plain in zip(self.names, cells, found, strict=False):
+                if cell == plain and POINT_NUMBER.fullmatch(cell):
+                    raise self.refusal(
+                        row,
+                        name,
+                        f"{cell.strip()!r} has a point, but decimals stand behind a comma (decimal); mend it, or say "
+                        "that points set thousands apart: --set thousands='.'",
+                    )
+        return found
 
     def refusal(self, row: int, column: str | None, message: str) -> DataError:
         """Return an error about a cell.
@@ -124,19 +122,20 @@ class Delimited:
         return line
 
     @contextmanager
-    def _reader(self) -> Iterator["Reader"]:
+    def _reader(self, errors: str = "strict") -> Iterator["Reader"]:
         """Open the file; what is wrong with it is told while it is open."""
-        with _told_of_damage(self.where), self.opener() as stream:
-            text = io.TextIOWrapper(stream, encoding=self.encoding, newline="")
+        with told_of_damage(self.where), self.opener() as stream:
+            text = io.TextIOWrapper(stream, encoding=self.encoding, errors=errors, newline="")
             # A line without an end must not fill the memory; csv refuses a cell that is nearly as long.
             lines = iter(partial(text.readline, _LONGEST_LINE), "")
             reader = csv.reader(lines, delimiter=self.delimiter, strict=True, skipinitialspace=True)
             try:
                 yield reader
             except csv.Error as cause:
+                other = _another(self.delimiter, _DELIMITERS.replace(self.decimal, ""))
                 raise DataError(
                     f"{self.where}, line {reader.line_num}: {cause}; mend the quotation marks, or say what is between "
-                    "cells with --set delimiter=';'"
+                    f"cells with --set delimiter='{other}'"
                 ) from None
             except UnicodeDecodeError:
                 raise self._bad_byte() from None
@@ -166,6 +165,7 @@ def open_delimited(
     header: bool | None = None,
     encoding: str = "utf-8",
     decimal: str = ".",
+    thousands: str = "",
     widths: Collection[int] = (),
 ) -> Delimited:
     """Find out how a file is written, as far as nobody says.
@@ -177,6 +177,7 @@ def open_delimited(
         header: Whether its first line names the columns; None: where no cell of it is a number.
         encoding: How bytes stand for characters.
         decimal: What stands before the decimals of a number, a point or a comma.
+        thousands: What sets the thousands of a number apart; empty for nothing.
         widths: How many columns there may be where no header names them; empty for any number.
 
     Returns:
@@ -189,15 +190,16 @@ def open_delimited(
     encoding = settled_encoding(where, opener, encoding)
     found = []
     if delimiter is None:
-        delimiter, said = _find_delimiter(where, opener, encoding, _DELIMITERS.replace(decimal, ""))
+        marks = "".join(mark for mark in _DELIMITERS if mark not in (decimal, thousands))
+        delimiter, said = _find_delimiter(where, opener, encoding, marks)
         found.append(said)
-    plain = Delimited(where, opener, encoding, delimiter, False, ("",), ())
-    with plain._reader() as reader:
+    plain = Delimited(where, opener, encoding, delimiter, False, ("",), (), decimal, thousands)
+    with plain._reader(errors="replace") as reader:  # a wrong byte is told below, by the name of its column
         first = [cell.strip() for cell in next(filter(None, reader), [])]
     if not first:
         raise DataError(f"{where} is empty; expected lines of cells")
     if header is None:
-        number = next((cell for cell in first if _is_number(pointed(cell) if decimal == "," else cell)), None)
+        number = next((cell for cell in first if _is_number(plain_number(cell, decimal, thousands))), None)
         header = number is None
         why = "none of its cells is a number" if header else f"it holds the number {number}"
         found.append(
@@ -205,53 +207,50 @@ def open_delimited(
             f"header={'false' if header else 'true'})"
         )
     if widths and not header and len(first) not in widths:
+        spare = max(widths) - min(widths)
+        last = f"; the last {f'{spare} ' * (spare > 1)}may be left out" if spare else ", and none may be left out"
         raise DataError(
             f"{where} has {len(first)} columns without names, but {' or '.join(map(str, widths))} are expected "
-            "(widths); columns without names are known by their places: give the same ones in the same order"
+            f"(widths); columns without names are known by their places: give the same ones in the same order{last}"
         )
     names = (
         tuple(cell.lstrip("#").strip() for cell in first)
         if header
         else tuple(f"column_{place}" for place in range(1, len(first) + 1))
     )
+    table = Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal, thousands)
+    with table._reader() as reader:
+        next(filter(None, reader))
     for name in names:
         if not name or names.count(name) > 1:
             places = [place for place, other in enumerate(names, start=1) if other == name]
             what = f"columns {' and '.join(map(str, places[:2]))} are both called {name!r}; names must differ"
             empty = f"column {places[0]} has no name; name it"
             raise DataError(f"{where}, line 1: {what if name else empty}, or say --set header=false if it is data")
-    return Delimited(where, opener, encoding, delimiter, header, names, tuple(found), decimal)
+    return table
 
 
 def path_opener(path: Path) -> Callable[[], IO[bytes]]:
-    """Return what opens a file that may be packed by gzip."""
+    """Return what opens a file that may be packed by gzip, whatever it is called."""
 
     def opened() -> IO[bytes]:
-        return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+        with path.open("rb") as stream:
+            packed = path.suffix.lower() == ".gz" or stream.read(len(GZIP)) == GZIP
+        return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
 
     return opened
 
 
-def settled_encoding(where: str, opener: Callable[[], IO[bytes]], encoding: str) -> str:
-    """Return the encoding that takes off a byte order mark, where there is one, and refuse one that contradicts it."""
-    with _told_of_damage(where), opener() as stream:
-        name, begin = codecs.lookup(encoding).name, stream.read(4)
-    marked = next((other for mark, other in _MARKS.items() if begin.startswith(mark)), None)
-    if marked is None:
-        return encoding
-    if not name.startswith(marked):
-        raise DataError(
-            f"{where} begins with the byte order mark of {marked}, so its encoding is not {encoding}; say --set "
-            f"encoding={marked}"
-        )
-    return "utf-8-sig" if marked == "utf-8" else marked
-
-
 def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, marks: str) -> tuple[str, str]:
-    with _told_of_damage(where), opener() as stream:
+    with told_of_damage(where), opener() as stream:
         raw = [stream.readline(_LONGEST_LINE) for _ in range(_SAMPLE_ROWS)]
         sample = b"".join(raw).decode(encoding, errors="replace")
     there = [mark for mark in marks if mark in sample]
+    if not there and "," in sample and "," not in marks:
+        raise DataError(
+            f"{where}: what is between cells is not plain from the first lines, since a comma is a mark of numbers "
+            "here; say so, such as --set delimiter=','; a file of one column is read with --set delimiter=';'"
+        )
     if not there:
         return ",", "there is one column, without a delimiter (else: --set delimiter=' ')"
     try:
@@ -263,7 +262,12 @@ def _find_delimiter(where: str, opener: Callable[[], IO[bytes]], encoding: str, 
             f"{where}: what is between cells is not plain from the first lines; it may be "
             f"{' or '.join(_NAMES[mark] for mark in there)}: say so, such as --set delimiter='{there[0]}'"
         )
-    return delimiter, f"{_NAMES[delimiter]} is between cells (else: --set delimiter=';')"
+    return delimiter, f"{_NAMES[delimiter]} is between cells (else: --set delimiter='{_another(delimiter, marks)}')"
+
+
+def _another(delimiter: str, marks: str) -> str:
+    """Return a delimiter to propose, of those that there may be, other than the one that was taken."""
+    return next(mark for mark in ";,|" if mark in marks and mark != delimiter)
 
 
 def _is_number(cell: str) -> bool:
@@ -272,15 +276,3 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@contextmanager
-def _told_of_damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"there is no file {where}; check the path") from None
-    except (OSError, EOFError, zlib.error) as cause:
-        raise DataError(f"{where} cannot be read: {cause}; it is cut or damaged: copy it again") from cause
-    except LookupError as cause:
-        raise DataError(f"{where}: {cause}; name an encoding such as utf-8 or latin-1") from None

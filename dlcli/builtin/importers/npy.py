@@ -20,12 +20,16 @@ class NPY(Importer):
 
     Args:
         target: File of targets, beside the source; None for none.
+        channels_first: Whether images, rows of three dimensions, have their channels before height and width.
     """
 
     name: ClassVar[str] = "npy"
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
 
     target: str | None = Field(default=None, description="File of targets, beside the source; None for none")
+    channels_first: bool = Field(
+        default=False, description="Whether images have their channels before height and width"
+    )
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return `x`, and `y` where there are targets.
@@ -84,5 +88,6 @@ class NPY(Importer):
                 ) from None
             if not array.ndim:
                 raise DataError(f"{path} holds a single value; there must be one row a sample, rows first")
-            found.append((name, path, array))
+            turned = self.channels_first and name == "x" and array.ndim == 4
+            found.append((name, path, np.moveaxis(array, 1, -1) if turned else array))
         return found

@@ -1,6 +1,6 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import ClassVar, final
@@ -12,7 +12,7 @@ from dlcli import DataError, Importer, Role, SourceField, UsageError
 from dlcli.builtin.importers.array_archive import ArrayHeader, read_headers, read_rows
 from dlcli.builtin.importers.categories import field_name
 
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 """What arrays of a split are called, as in `x_train` or `train_images`."""
 _RESERVED = ("train", "val", "test", "splits", "streams", "graph")
 """Names in a dataset that a field cannot have."""
@@ -71,6 +71,7 @@ class NPZ(Importer):
         target: Array to predict; None for `y`, where there is one.
         group: Array that tells which rows belong together.
         drop: Arrays to leave out.
+        channels_first: Whether images, rows of three dimensions, have their channels before height and width.
     """
 
     name: ClassVar[str] = "npz"
@@ -79,6 +80,9 @@ class NPZ(Importer):
     target: str | None = Field(default=None, description="Array to predict; None for `y`, where there is one")
     group: str | None = Field(default=None, description="Array that tells which rows belong together")
     drop: tuple[str, ...] = Field(default=(), description="Arrays to leave out")
+    channels_first: bool = Field(
+        default=False, description="Whether images have their channels before height and width"
+    )
 
     def fields(self, source: Path) -> tuple[SourceField, ...]:
         """Return the arrays of an archive.
@@ -100,7 +104,13 @@ class NPZ(Importer):
             if name is not None and name not in called:
                 what = f"{name!r} holds a single value" if name in there.alone else f"there is no array {name!r}"
                 raise UsageError(f"{source}: {what}; arrays of one value a row are {', '.join(called) or 'none'}")
-        return tuple(field.as_source(roles.get(field.called)) for field in there.fields)
+        found = [field.as_source(roles.get(field.called)) for field in there.fields]
+        if not self.channels_first:
+            return tuple(found)
+        return tuple(
+            replace(field, shape=(*field.shape[1:], field.shape[0])) if len(field.shape) == 3 else field
+            for field in found
+        )
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
         """Return rows in order, some at a time.
@@ -119,7 +129,13 @@ class NPZ(Importer):
         there = {field.name: field.arrays for field in self._contents(source).fields}
         # The arrays of one split after those of another.
         for arrays in zip(*(there[field.name] for field in fields), strict=True):
-            yield from read_rows(source, dict(zip((field.name for field in fields), arrays, strict=True)), rows)
+            named = dict(zip((field.name for field in fields), arrays, strict=True))
+            for chunk in read_rows(source, named, rows):
+                yield {name: self._channels_last(values) for name, values in chunk.items()}
+
+    def _channels_last(self, values: np.ndarray) -> np.ndarray:
+        turned = self.channels_first and values.ndim == 4
+        return np.ascontiguousarray(np.moveaxis(values, 1, -1)) if turned else values
 
     def splits(self, source: Path) -> Mapping[str, np.ndarray]:
         """Return the splits that arrays are called after.
@@ -180,7 +196,8 @@ def _by_split(names: Iterable[str]) -> dict[str, dict[str, str]]:
         for pattern in (r"(?P<split>[a-z]+)_(?P<field>.+)", r"(?P<field>.+)_(?P<split>[a-z]+)"):
             called = re.fullmatch(pattern, name)
             if called and (split := _SPLITS.get(called["split"])):
-                found.setdefault(called["field"], {})[split] = name
+                if found.setdefault(called["field"], {}).setdefault(split, name) != name:
+                    return {}
                 break
         else:
             return {}

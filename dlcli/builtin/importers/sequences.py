@@ -1,7 +1,7 @@
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, ClassVar, final
 
@@ -18,10 +18,11 @@ Openers = Mapping[str, Callable[[], IO[bytes]]]
 
 @dataclass(frozen=True)
 class _Labels:
-    """What a file says of each sequence."""
+    """What a file says of each sequence, and of which of its lines there is none."""
 
     classes: tuple[str, ...]
     values: Mapping[str, float]
+    note: str
 
 
 @final
@@ -30,7 +31,7 @@ class Sequences(Importer):
 
     Sequences become `x` (N×T×F, float32), padded with 0 behind to the longest, with `length`. The file of targets, and
     that of groups, has two columns: the sequence and its value. A sequence is found by the name of its file without
-    suffix, or by the number at its end.
+    suffix, or by the number at its end; two files that are found by one line are an error.
 
     Args:
         pattern: Which files are sequences, such as dataset/walk_*.csv.
@@ -94,10 +95,12 @@ class Sequences(Importer):
             numbers = not labels.classes
             dtype = "float32" if numbers else np.min_scalar_type(len(labels.classes)).name
             kind: Kind | None = None if numbers else "categorical"
-            found.append(SourceField("y", self.target, (), dtype, rows, kind, labels.classes, role="target"))
+            y = SourceField("y", self.target, (), dtype, rows, kind, labels.classes, role="target")
+            found.append(replace(y, note=labels.note))
         if self.group is not None:
             labels = self._labels(source, self.group, members, names, "group")
-            found.append(SourceField("group", self.group, (), "int64", rows, classes=labels.classes, role="group"))
+            group = SourceField("group", self.group, (), "int64", rows, classes=labels.classes, role="group")
+            found.append(replace(group, note=labels.note))
         return tuple(found)
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
@@ -201,21 +204,37 @@ class Sequences(Importer):
                 raise DataError(
                     f"{source}: the sequence {name} has no {what} in {path}; add a line for it, or remove the file"
                 )
+        owners: dict[str | None, str] = {}
+        for name, line in keys.items():
+            if (owner := owners.setdefault(line, name)) != name:
+                raise DataError(
+                    f"{source}: {owner} and {name} would both have the {what} of the one line {line} in {path}; write "
+                    "their files' names there, or say which files are sequences: --set pattern='dataset/walk_*.csv'"
+                )
+        note = _unused(path, [key for key in cells if key not in owners])
         texts = {name: cells[key or ""] for name, key in keys.items()}
         if not survey.categorical and (self.numeric or survey.few is None):
-            return _Labels((), {name: float(text) for name, text in texts.items()})
+            return _Labels((), {name: float(text) for name, text in texts.items()}, note)
         if not survey.categorical:
             texts = {name: f"{float(text):g}" for name, text in texts.items()}
             classes = tuple(f"{value:g}" for value in sorted(survey.few or ()))
         else:
             classes = survey.classes or ()
         codes = {name: code for code, name in enumerate(classes)}
-        return _Labels(classes, {name: codes[text] for name, text in texts.items()})
+        return _Labels(classes, {name: codes[text] for name, text in texts.items()}, note)
+
+
+def _unused(path: str, keys: Sequence[str]) -> str:
+    """Return a note on lines of a file of labels that are of no sequence; files of a download may be missing."""
+    if not keys:
+        return ""
+    listed = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+    return f"lines of {path} without a sequence, which may be missing: {len(keys)} ({listed})"
 
 
 def _key(name: str, cells: Mapping[str, str]) -> str | None:
     """Return by what a file of labels calls a sequence: its name, that without suffix, or the number at its end."""
     path = PurePosixPath(name)
     number = re.search(r"(\d+)$", path.stem)
-    candidates = [name, path.name, path.stem, *([number[1], number[1].lstrip("0")] if number else [])]
+    candidates = [name, path.name, path.stem, *([number[1], number[1].lstrip("0") or "0"] if number else [])]
     return next((key for key in candidates if key in cells), None)

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli import DataError, Importer, SourceField
-from dlcli.builtin.importers.delimited import path_opener, settled_encoding
+from dlcli.builtin.importers.delimited import path_opener
+from dlcli.builtin.importers.encodings import settled_encoding
 
 UNKNOWN = "<unknown>"
 """The class of words that are not among the most frequent ones."""

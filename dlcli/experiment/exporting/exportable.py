@@ -8,6 +8,7 @@ from typing import Any
 
 from dlcli.contracts.exporter import DESCRIPTION_KEY, Exportable
 from dlcli.data.hdf5 import licence_of, open_hdf5
+from dlcli.data.origin import origin_of_run
 from dlcli.errors import UsageError
 from dlcli.experiment.address import Address
 from dlcli.experiment.environment import versions
@@ -15,7 +16,7 @@ from dlcli.experiment.exporting.model_card import model_card, title_of
 from dlcli.experiment.exporting.rows import ExportRows, varying_steps
 from dlcli.experiment.models.answering import Answering
 from dlcli.experiment.models.batched_model import batched
-from dlcli.experiment.models.interface import Interface
+from dlcli.experiment.models.interface import IMPORTED_KEY, Interface
 from dlcli.experiment.models.model_folder import AnyModel
 from dlcli.layers.program import CannotExportError
 from dlcli.recipe.model import Recipe
@@ -66,6 +67,7 @@ def _metadata(address: Address, interface: Interface, facts: Mapping[str, Any], 
         licence = licence_of(file)
     return {
         DESCRIPTION_KEY: interface.as_text(),
+        IMPORTED_KEY: json.dumps(origin_of_run(facts), ensure_ascii=False),
         "classes": json.dumps(list(interface.classes), ensure_ascii=False),
         "columns": json.dumps(list(interface.columns), ensure_ascii=False),
         "task": str(interface.task),

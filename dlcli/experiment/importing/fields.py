@@ -11,7 +11,7 @@ from dlcli.contracts.field import ROLES, Role
 from dlcli.contracts.importer import TEXTS, Importer, SourceField
 from dlcli.data.finding import error, refuse
 from dlcli.data.row_source import ImportedRows
-from dlcli.data.shapes import LAYOUTS, unfit_type
+from dlcli.data.shapes import LAYOUTS, looks_channels_first, unfit_type
 from dlcli.data.values import place_of
 from dlcli.errors import DataError, UsageError
 
@@ -53,7 +53,8 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
     counts = {field.rows for field in fields}
     if len(counts) > 1:
         told = ", ".join(f"{field.where} {field.rows}" for field in fields)
-        raise DataError(f"{source}: fields differ in their number of rows ({told}); a row needs a value in each")
+        graph = "; a graph is read with --format graph" * any(f.where in ("edges", "edge_index") for f in fields)
+        raise DataError(f"{source}: fields differ in their number of rows ({told}); a row needs a value in each{graph}")
     open_ = [f for f in fields if f.dtype == TEXTS or (f.role == "target" and not f.classes and _is_whole(f))]
     if open_:
         found = _distinct(rows, source, open_)
@@ -61,6 +62,7 @@ def settle_fields(importer: Importer, source: Path, rows: ImportedRows) -> tuple
     if wide := [field for field in fields if _may_be_rounded(field)]:
         most = _largest(rows, wide)
         fields = [replace(f, note=_rounded(most[f.name])) if most.get(f.name, 0) > EXACT else f for f in fields]
+    fields = [_noted_one_hot(rows, field) for field in fields]
     if None in counts:
         total = sum(len(arrays[fields[0].name]) for arrays in rows.arrays(rows.parts[0], [fields[0].name], READ_ROWS))
         fields = [replace(field, rows=total) for field in fields]
@@ -84,7 +86,23 @@ def _refuse_unfit(source: Path, fields: Sequence[SourceField]) -> None:
                     "an image's height, width and channels: reshape it, or leave it out",
                 )
             )
-        elif field.dtype not in (TEXTS, "object") and (wrong := unfit_type(_type(field))):
+        elif field.role == "input" and looks_channels_first(field.shape):
+            found.append(
+                error(
+                    field.where,
+                    f"its rows, {field.shape}, look like channels × height × width, but images are height × width × "
+                    "channels: npz, npy and hdf5 turn them with --set channels_first=true",
+                )
+            )
+        elif field.dtype == "object":
+            found.append(
+                error(
+                    field.where,
+                    "it holds Python objects, which cannot be read without running code that is in the file; store "
+                    "numbers, or texts as an array of type str, or leave it out",
+                )
+            )
+        elif field.dtype != TEXTS and (wrong := unfit_type(_type(field))):
             found.append(error(field.where, f"{wrong}: store numbers or texts, or leave it out"))
     refuse(source, found)
 
@@ -101,6 +119,21 @@ def _meaning(importer: Importer) -> str:
     target = type(importer).model_fields.get("target")
     meant = (target.description or "").partition(";")[0] if target else ""
     return f" (importer {importer.name}{f': {meant[0].lower()}{meant[1:]}' if meant else ''})"
+
+
+def _noted_one_hot(rows: ImportedRows, field: SourceField) -> SourceField:
+    """Note that a target of several numbers looks like classes, one column each."""
+    if field.role != "target" or len(field.shape) != 1 or field.shape[0] < 2 or field.classes or field.note:
+        return field
+    for arrays in rows.arrays(rows.parts[0], [field.name], READ_ROWS):
+        values = arrays[field.name]
+        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+            return field
+    note = (
+        f"each row has one 1 and else 0, as classes in a column each, but is taken as {field.shape[0]} numbers; for "
+        "classes store their numbers: y.argmax(axis=1)"
+    )
+    return replace(field, note=note)
 
 
 def _is_whole(field: SourceField) -> bool:
@@ -163,7 +196,7 @@ def _with_classes(field: SourceField, values: set[str] | set[int]) -> SourceFiel
 
 
 def refuse_values(source: Path, field: SourceField, values: np.ndarray, start: int) -> None:
-    """Refuse infinite values, and missing targets.
+    """Refuse values that are infinite, also once they are float32, and missing targets.
 
     Args:
         source: Where they are from, for the error.
@@ -174,13 +207,19 @@ def refuse_values(source: Path, field: SourceField, values: np.ndarray, start: i
     Raises:
         DataError: There is one; names its place.
     """
-    if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
+    if values.dtype.kind != "f":
         return
-    wrong = np.isinf(values) if field.role in ("input", "condition") else ~np.isfinite(values)
+    with np.errstate(over="ignore"):
+        seen = values.astype(np.float32, copy=False)  # as networks see them
+    if bool(np.isfinite(seen).all()):
+        return
+    wrong = np.isinf(seen) if field.role in ("input", "condition") else ~np.isfinite(seen)
     if wrong.any():
         first = np.argwhere(wrong)[0]
         place = place_of(field.kind, field.names, [start + int(first[0]), *map(int, first[1:])])
-        what = "infinite" if np.isinf(values[tuple(first)]) else "missing (NaN)"
+        value = values[tuple(first)]
+        large = f"{value:g}, too large for float32; scale it" if np.isfinite(value) else "infinite"
+        what = "missing (NaN)" if np.isnan(value) else large
         raise DataError(
             f"{source}: {field.where}, {place} is {what}; training would turn NaN: correct it, or remove the row"
         )

@@ -13,6 +13,8 @@ from dlcli.experiment.models.description_check import read_field
 FORMAT = 1
 LOGITS, PROBABILITIES, PREDICTION, SPREAD = "logits", "probabilities", "prediction", "spread"
 """Names of outputs."""
+IMPORTED_KEY = "imported"
+"""The entry of an artefact's metadata that says, as JSON, how the training data was imported."""
 
 
 @dataclass(frozen=True)

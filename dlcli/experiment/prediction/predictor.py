@@ -1,9 +1,10 @@
 """What predicts: a run's model, or an artefact that `dlcli export` left."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -12,10 +13,18 @@ from dlcli.contracts.component import Component
 from dlcli.contracts.exporter import Artefact, Exporter
 from dlcli.data.conversion import DTYPES
 from dlcli.data.mapping import FieldMapping
+from dlcli.data.origin import is_origin, origin_of_run
 from dlcli.errors import DataError, DlcliError, PluginError, TrainingError, UsageError
-from dlcli.experiment.address import Address, find_address
+from dlcli.experiment.address import find_address
 from dlcli.experiment.models.answering import Answering
-from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface, read_interface
+from dlcli.experiment.models.interface import (
+    IMPORTED_KEY,
+    PREDICTION,
+    PROBABILITIES,
+    SPREAD,
+    Interface,
+    read_interface,
+)
 from dlcli.experiment.models.model_file import DESCRIPTION
 from dlcli.experiment.models.model_folder import read_model
 from dlcli.experiment.prepare import field_mappings
@@ -23,6 +32,7 @@ from dlcli.plugins import Plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.registry import Registry
 from dlcli.training.device import choose_device
+from dlcli.untrusted import reason
 
 C = TypeVar("C", bound=Component)
 Fields = Mapping[str, Tensor]
@@ -40,14 +50,15 @@ class Predictor:
         name: The run, the member, or the artefact's path.
         interface: What it takes and gives.
         mappings: Where its fields lie in the data that it was trained on; of an artefact nothing is known.
-        imported: How that data was imported: `importer` and `parameters`; empty where it was not, or nothing is known.
+        imported: How that data was imported: `importer` and `parameters`; empty where it was not, None where nothing is
+            known, as of artefacts of earlier versions.
         answer: From raw rows by field name, on the CPU, to its outputs by name, on the CPU.
     """
 
     name: str
     interface: Interface
     mappings: Mapping[str, FieldMapping]
-    imported: Mapping[str, Any]
+    imported: Mapping[str, Any] | None
     answer: Callable[[Fields], Fields]
 
     def __call__(self, rows: Fields) -> Fields:
@@ -122,7 +133,7 @@ def open_predictor(run: str | Path, device: str | None, runs: Path, plugins: Plu
             by_name = dict(zip(interface.outputs, found, strict=True))
             return {name: by_name[name].cpu() for name in kept}
 
-    return Predictor(str(address), interface, field_mappings(recipe), _imported(address), answer)
+    return Predictor(str(address), interface, field_mappings(recipe), origin_of_run(address.run.read()), answer)
 
 
 def those_that_load(registry: Registry, kind: type[C], attribute: str) -> tuple[list[C], PluginError | None]:
@@ -147,13 +158,6 @@ def those_that_load(registry: Registry, kind: type[C], attribute: str) -> tuple[
         else:
             found.append(component)
     return found, broken
-
-
-def _imported(address: Address) -> Mapping[str, Any]:
-    """Return what a run says of how its data was imported; nothing where that is not what dlcli writes."""
-    found = address.run.read().get("data", {}).get("imported")
-    well = isinstance(found, dict) and isinstance(found.get("importer"), str)
-    return found if well and isinstance(found.get("parameters"), dict) else {}
 
 
 def _exporters(path: Path, plugins: Plugins) -> list[Exporter]:
@@ -187,12 +191,32 @@ def _of_artefact(path: Path, exporters: Iterable[Exporter]) -> Predictor:
         try:
             artefact = exporter.open(path)
             interface = read_interface(artefact.metadata, path)
+            imported = _imported(artefact.metadata, path)
         except DataError as error:  # another exporter with the same suffix may know better
             problem = problem or error
             continue
         _check(interface, path)
-        return Predictor(str(path), interface, {}, {}, _answer_of(artefact, path))
+        return Predictor(str(path), interface, {}, imported, _answer_of(artefact, path))
     raise problem or DataError(f"{path} cannot be opened: no exporter that is installed knows it")
+
+
+def _imported(metadata: Mapping[str, str], path: Path) -> Mapping[str, Any] | None:
+    """Return what an artefact, which may be anybody's, says of how the training data was imported."""
+    text = metadata.get(IMPORTED_KEY)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"the metadata of {path} are damaged: {IMPORTED_KEY} is no JSON ({reason(error)}); export it again"
+        ) from None
+    if not is_origin(found):
+        raise DataError(
+            f"the metadata of {path} are damaged: {IMPORTED_KEY} is {reason(repr(found))}, expected importer and "
+            "parameters; export it again"
+        )
+    return cast(Mapping[str, Any], found)
 
 
 def _answer_of(artefact: Artefact, path: Path) -> Callable[[Fields], Fields]:

@@ -5,11 +5,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from dlcli.contracts.field import Field
@@ -26,6 +27,8 @@ from dlcli.experiment.output_file import HDF5
 from dlcli.experiment.prediction.predictor import Predictor, UnansweredError
 from dlcli.experiment.prediction.rows import PredictedRows, predicted_rows
 from dlcli.plugins import Plugins
+from dlcli.registry import Registry
+from dlcli.untrusted import reason
 
 BATCH_SIZE, BATCH_BYTES = 1024, 32 * 2**20
 """Computed at once at most, where nobody says how many rows."""
@@ -45,7 +48,7 @@ def open_rows(
 ) -> RowSource:
     """Open a file to be read by blocks.
 
-    An importer reads a file as it read the data that a run was trained on, where it was that importer: with the same
+    An importer reads a file as it read the data that a model was trained on, where it was that importer: with the same
     delimiter, the same numbers that stand for missing ones, and so on.
 
     Args:
@@ -67,9 +70,26 @@ def open_rows(
             raise UsageError("--set is for files that an importer reads; an HDF5 file is read as it is: leave it out")
         return Hdf5Rows(path, [field.name for field in predictor.interface.fields], predictor.mappings)
     name = format or fitting(path, plugins.registry)
-    known = predictor.imported.get("importer") == plugins.registry.component(Importer, name).name
-    parameters = {**(predictor.imported["parameters"] if known else {}), **settings}
-    return ImportedRows(choose_importer(path, name, parameters, plugins).without_roles(), path)
+    parameters = {**_remembered(predictor, path, name, plugins.registry), **settings}
+    importer = choose_importer(path, name, parameters, plugins)
+    return ImportedRows(importer.without_roles().taking(predictor.interface.fields), path)
+
+
+def _remembered(predictor: Predictor, path: Path, name: str, registry: Registry) -> Mapping[str, Any]:
+    """Return the parameters by which the training data was imported, where that was by this importer."""
+    imported = predictor.imported or {}
+    if imported.get("importer") != registry.component(Importer, name).name:
+        return {}
+    try:
+        registry.component(Importer, {"name": name, **imported["parameters"]})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{predictor.name} says that its data was imported by {name} with {reason(place)}, which this version does "
+            f"not take ({reason(first['msg'])}); make a dataset of {path} with dlcli data import, and predict that"
+        ) from None
+    return cast(Mapping[str, Any], imported["parameters"])
 
 
 def match_source(fields: Sequence[Field], source: RowSource, split: str) -> dict[str, dict[str, Match]]:

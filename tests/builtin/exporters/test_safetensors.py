@@ -36,7 +36,9 @@ def rows():
 def written(run, rows, tmp_path):
     model = Answering(dlcli.load(run))
     outputs = model.interface.outputs
-    exportable = Exportable(model, {"x": rows}, {}, outputs, {}, run / "model", "---\n---\n# card\n", lambda count: {})
+    exportable = Exportable(
+        model, {"x": rows}, {}, outputs, {"run": "é"}, run / "model", "---\n---\n# card\n", lambda count: {}
+    )
     SafetensorsFolder().write(exportable, tmp_path / "left")
     return tmp_path / "left"
 
@@ -50,7 +52,7 @@ def test_it_leaves_what_a_model_hub_expects(written, run):
 def test_what_it_opens_answers_as_the_run_does(written, run, rows):
     source = Answering(dlcli.load(run))
     artefact = SafetensorsFolder().open(written)
-    assert artefact.metadata == {DESCRIPTION_KEY: source.interface.as_text()}
+    assert artefact.metadata == {DESCRIPTION_KEY: source.interface.as_text(), "run": "é"}
     with torch.no_grad():
         expected = dict(zip(source.interface.outputs, source(rows), strict=True))
     found = artefact.run({"x": rows})
@@ -77,6 +79,16 @@ def test_what_is_no_such_folder_is_refused(written, tmp_path):
     (written / "model.json").write_text(json.dumps(table))
     with pytest.raises(DataError, match="unknown architecture 'os:system'"):
         SafetensorsFolder().open(written)
+
+
+def test_metadata_that_are_no_texts_are_refused(written):
+    table = json.loads((written / "model.json").read_text())
+    (written / "model.json").write_text(json.dumps({**table, "metadata": {"run": 1}}))
+    with pytest.raises(DataError, match=r"model\.json is damaged: its metadata are no table of texts"):
+        SafetensorsFolder().open(written)
+    del table["metadata"]  # of earlier versions
+    (written / "model.json").write_text(json.dumps(table))
+    assert SafetensorsFolder().open(written).metadata.keys() == {DESCRIPTION_KEY}
 
 
 def test_rows_that_do_not_fit_are_an_error(written):

@@ -57,7 +57,7 @@ def test_columns_are_told_apart(tmp_path):
     assert values["y"].dtype == "float32"
     assert fields["y"].note.startswith("2 different whole numbers, 7 to 8, taken as numbers")
     assert CSV().notes(path) == (
-        "a semicolon is between cells (else: --set delimiter=';')",
+        "a semicolon is between cells (else: --set delimiter=',')",
         "the first line names the columns, since none of its cells is a number (else: --set header=false)",
     )
     fields, values = read(path, target=-1, categorical=("label",), drop=("when", 5), missing_in={"age": ("3",)})
@@ -111,7 +111,31 @@ WRONG = {
     "forced": ("a,b\nx,2\n", {"numeric": ("a",)}, "line 2, column 'a': 'x' is no number; mend it"),
     "infinite": ("a,b\n1,2\ninf,2\n", {}, "line 3, column 'a': 'inf' is no finite number"),
     "endless": ("a,b\n1,1e400\n2,3\n", {}, "line 2, column 'b': '1e400' is no finite number"),
-    "comma": ("a;b\n1,5;2\n2,5;3\n", {}, "column 'a' holds numbers with a comma, such as 1,5: say so, --set decimal"),
+    "comma": (
+        "a;b\n1,5;2\n2,5;3\n",
+        {},
+        "column 'a' holds numbers such as 1,5; say what is meant, that its decimals stand behind a comma: --set d",
+    ),
+    "thousands": (
+        'a,b\n"1,234",2\n"2,500",3\n',
+        {},
+        "column 'a' holds .* that its thousands are set apart: --set thousands=\",\", or that its decimals stand",
+    ),
+    "millions": (
+        "a,b\n1.234.567,2\n2.500.000,3\n",
+        {},
+        "column 'a' holds .* are set apart: --set thousands=\"\\.\", or",
+    ),
+    "point": (
+        "a;b\n1.001;2,5\n",
+        {"decimal": ","},
+        "line 2, column 'a': '1.001' has a point, but decimals stand behind",
+    ),
+    "commas": (
+        'a,b\n"1,5",2\n',
+        {"decimal": ","},
+        "not plain from the first lines, since a comma is a mark of numbers",
+    ),
     "python": ("a,b\n1,2\n1_0,2\n", {}, "line 3, column 'a': '1_0' is no number"),
     "too large": ("a,b\n1,2\n1e300,2\n", {}, "line 3, column 'a': 1e\\+300 does not fit into float32"),
     "twice": ("a,b,a\n1,2,3\n", {}, "line 1: columns 1 and 3 are both called 'a'; names must differ"),
@@ -121,6 +145,7 @@ WRONG = {
     "quotation": ('a,b\n1,"2\n3,4\n', {}, "unexpected end of data; mend the quotation marks"),
     "empty": ("\n\n", {}, "is empty"),
     "header alone": ("a,b\n", {}, "has no rows below its first line"),
+    "semicolons": ('a;b\n"1"5;2\n', {}, "or say what is between cells with --set delimiter=','"),
     "delimiters": ("a b;c\nd,e\n", {}, "what is between cells is not plain"),
     "encoding": ("a,b\n1,2\n", {"encoding": "martian"}, "name an encoding such as utf-8"),
 }
@@ -131,6 +156,13 @@ def test_numbers_with_a_comma_and_columns_of_texts_of_their_own(tmp_path):
     fields, values = read(path, decimal=",")
     assert values["x"].tolist() == [[1.5, -22.5], [3.0, 4.0]]
     assert fields["column_3"].classes == ("x", "y,z")
+    path = written(tmp_path / "t.csv", "a;b;c\n1.234.567,5;1.001;x\n-12;1.5;y.z\n".replace("1.5", "1,5"))
+    assert read(path, decimal=",", thousands=".")[1]["x"].tolist() == [[1234567.5, 1001.0], [-12.0, 1.5]]
+    path = written(tmp_path / "t.csv", 'a,b\n"1,234",x\n999,y\n')
+    assert read(path, thousands=",", delimiter=",")[1]["x"].tolist() == [[1234.0], [999.0]]
+    fields, _ = read(written(tmp_path / "m.csv", "a,b\n1,missing\n2,\n3,z\n"))
+    assert fields["b"].classes == ("z", "missing")
+    assert "the category 'missing' and empty cells become one class" in fields["b"].note
     fields, _ = read(written(tmp_path / "c.csv", "a;b\n1,5;2\n2,5;3\n"), categorical=("a",))
     assert fields["a"].classes == ("1,5", "2,5")
     days = "".join(f"2024-01-{day:02d},{day}\n" for day in range(1, 13))
@@ -147,14 +179,32 @@ def test_what_is_wrong_is_told_with_line_and_column(tmp_path, case):
 
 
 def test_a_bad_byte_a_cut_file_and_none(tmp_path):
-    with pytest.raises(DataError, match=r"w\.csv, line 3, column '2': the byte 0xff is no utf-8 "):
-        read(written(tmp_path / "w.csv", "a,b\n1,2\n1,ÿ\n", "latin-1"))
+    for text, place in (
+        ("a,b\n1,2\n1,ÿ\n", "line 3, column 'b'"),
+        ("a,bÿ\n1,2\n", "line 1, column 'b\N{REPLACEMENT CHARACTER}'"),
+        ("1,2\n1,ÿ\n", "line 2, column 'column_2'"),
+    ):
+        with pytest.raises(DataError, match=rf"w\.csv, {place}: the byte 0xff is no utf-8 .* encoding=latin-1"):
+            read(written(tmp_path / "w.csv", text, "latin-1"))
     cut = tmp_path / "w.csv.gz"
     cut.write_bytes(gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-20])
     with pytest.raises(DataError, match=r"w\.csv\.gz cannot be read: .*cut or damaged"):
         read(cut)
     with pytest.raises(DataError, match="is a folder"):
         read(tmp_path)
+
+
+def test_another_format_that_is_called_csv(tmp_path):
+    path = tmp_path / "w.csv"
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    assert read(path)[1]["x"].tolist() == [[1, 2]]
+    for content, message in (
+        (b"PK\3\4\x14", "a zip archive, as Excel's files are: unpack it"),
+        (b"PAR1", "a Parquet file"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=rf"w\.csv is no text, but is {message}"):
+            read(path)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf_8", "utf-16", "utf-32"])

@@ -9,6 +9,7 @@ import pytest
 
 from dlcli import DataError, UsageError
 from dlcli.builtin.importers import array_archive
+from dlcli.builtin.importers.npy import NPY
 from dlcli.builtin.importers.npz import NPZ
 
 
@@ -169,9 +170,27 @@ def test_arrays_called_after_splits_become_fields_and_splits(tmp_path):
     np.savez(tmp_path / "b.npz", train_images=x, train_labels=y[1:], test_images=x, test_labels=y)
     with pytest.raises(DataError, match="train_images 12, .*train_labels 11"):
         importer.fields(tmp_path / "b.npz")
+    np.savez(tmp_path / "d.npz", x_train=x, x_dev=x[:5])
+    assert [*importer.splits(tmp_path / "d.npz")] == ["train", "val"]
+    np.savez(tmp_path / "d.npz", x_train=x, x_dev=x[:5], x_val=x[5:])  # neither may stand for the other
+    assert [field.name for field in importer.fields(tmp_path / "d.npz")] == ["x_train", "x_dev", "x_val"]
     np.savez(tmp_path / "c.npz", x=x, x_test=x)  # not all are called after splits, so none is
     assert [field.name for field in importer.fields(tmp_path / "c.npz")] == ["x", "x_test"]
     assert importer.splits(tmp_path / "c.npz") == {}
+
+
+def test_images_with_their_channels_first(tmp_path):
+    images = np.arange(2 * 3 * 5 * 6, dtype="u1").reshape(2, 3, 5, 6)
+    np.savez(tmp_path / "a.npz", x=images, y=np.array([0, 1]))
+    importer = NPZ(channels_first=True)
+    fields = importer.fields(tmp_path / "a.npz")
+    assert fields[0].shape == (5, 6, 3)
+    (chunk,) = importer.chunks(tmp_path / "a.npz", fields, 9)
+    np.testing.assert_array_equal(chunk["x"], images.transpose(0, 2, 3, 1))
+    np.save(tmp_path / "x.npy", images)
+    importer = NPY(channels_first=True)
+    (chunk,) = importer.chunks(tmp_path / "x.npy", importer.fields(tmp_path / "x.npy"), 9)
+    np.testing.assert_array_equal(chunk["x"], images.transpose(0, 2, 3, 1))
 
 
 def test_names_that_a_dataset_cannot_have_and_arrays_to_leave_out(tmp_path):

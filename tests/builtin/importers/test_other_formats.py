@@ -1,8 +1,10 @@
 """Importers of arrays, IDX, images, sequences, graphs and text, against numpy, Pillow and numbers by hand."""
 
 import gzip
+import shutil
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -109,6 +111,27 @@ def test_sequences_of_different_lengths_from_folder_and_zip(tmp_path):
         read(Sequences(target="labels.csv", pattern="walk*.csv"), folder)
 
 
+def test_sequences_and_lines_of_targets_that_do_not_pair(tmp_path):
+    folder = walks(tmp_path / "w")
+    for name in ("target", "group"):
+        with (folder / f"{name}.csv").open("a") as file:
+            file.write("98,1\n99,1\n" if name == "target" else "0,a\n")
+    fields, _ = read(Sequences(**WALKS), folder)
+    assert fields["y"].note == "lines of target.csv without a sequence, which may be missing: 2 (98, 99)"
+    assert fields["group"].note == "lines of group.csv without a sequence, which may be missing: 1 (0)"
+    (folder / "walk_00.csv").write_text("#left, right\n1,2\n")  # of line 0
+    assert read(Sequences(pattern="walk*.csv", group="group.csv"), folder)[1]["group"].tolist() == [0, 0, 1, 0]
+    (folder / "walk_00.csv").rename(folder / "walk_b_1.csv")
+    for what in ("target", "group"):
+        with pytest.raises(
+            DataError, match=rf"walk_1\.csv and walk_b_1\.csv would both have the {what} of the one line 1"
+        ):
+            Sequences(**{what: f"{what}.csv"}, pattern="walk*.csv").fields(folder)
+    (folder / "walk_1.csv").write_bytes(gzip.compress(b"1,2\n"))
+    with pytest.raises(DataError, match=r"walk_1\.csv is no text, but is packed by gzip: unpack it"):
+        Sequences(**WALKS).fields(folder)
+
+
 def test_an_archive_that_climbs_out_or_unpacks_without_end(tmp_path, monkeypatch):
     for name in ("../a.csv", "/a.csv", "b\\..\\..\\a.csv", "C:/a.csv"):
         with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
@@ -150,6 +173,95 @@ def test_images_a_folder_a_class(tmp_path):
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(DataError, match=r"test/cat/2\.png does not decode"):
         read(Images(size=(5, 6)), tmp_path / "i")
+
+
+GREY = np.arange(0, 240, 10, dtype="u1").reshape(4, 6)
+
+
+def pictures(folder, **images):
+    (folder / "i" / "a").mkdir(parents=True)
+    for name, image in images.items():
+        image.save(folder / "i" / "a" / name.replace("_", "."))
+    return folder / "i"
+
+
+@pytest.mark.parametrize("name", ["0_png", "0_tif"])
+def test_images_of_16_bits_are_scaled(tmp_path, name):
+    source = pictures(tmp_path, **{name: Image.fromarray(GREY.astype("u2") * 257 + 256)})
+    fields, values = read(Images(), source)
+    np.testing.assert_array_equal(values["x"][0], GREY)
+    name = name.replace("_", ".")
+    assert fields["x"].note == f"16 bits scaled to 8 (65535 becomes 255) in 1 of 1 images, first a/{name}"
+    np.testing.assert_array_equal(read(Images(mode="rgb"), source)[1]["x"][0, ..., 2], GREY)
+
+
+def test_colours_of_16_bits_which_pillow_shortens_itself_are_told(tmp_path):
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(b"\0" + struct.pack(">3H", 65535, 2570, 0)),
+        b"IEND": b"",
+    }
+    source = pictures(tmp_path)
+    (source / "a" / "0.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(struct.pack(">I", len(v)) + k + v + struct.pack(">I", zlib.crc32(k + v)) for k, v in chunks.items())
+    )
+    fields, values = read(Images(), source)
+    assert fields["x"].note.startswith("16 bits scaled to 8")
+    assert values["x"].tolist() == [[[[255, 10, 0]]]]
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [("i4", "I"), ("f4", "F")])
+def test_images_of_32_bits_are_refused(tmp_path, dtype, mode):
+    source = pictures(tmp_path, **{"0_tif": Image.fromarray(GREY.astype(dtype))})
+    with pytest.raises(
+        DataError, match=rf": a/0\.tif is of mode {mode}, which does not fit into 8 bits .*; convert it to 8"
+    ):
+        Images().fields(source)
+
+
+def test_what_images_lose_is_told(tmp_path):
+    grey = Image.fromarray(GREY)
+    clear, colours = grey.convert("LA"), grey.convert("RGB")
+    source = pictures(
+        tmp_path, **{"0_png": clear, "1_png": clear, "2_tif": colours.convert("CMYK"), "3_png": grey.convert("1")}
+    )
+    grey.save(source / "a" / "4.tif", save_all=True, append_images=[grey])
+    fields, values = read(Images(), source)
+    assert fields["x"].note.split("; ") == [
+        "transparency dropped in 2 of 5 images, first a/0.png",
+        "CMYK converted without its colour profile in 1 of 5 images, first a/2.tif",
+        "colours made grey, as in the first (else: --set mode=rgb) in 1 of 5 images, first a/2.tif",
+        "pictures after the first dropped in 1 of 5 images, first a/4.tif",
+    ]
+    np.testing.assert_array_equal(values["x"][[0, 1, 2, 4]], [GREY] * 4)
+    assert np.unique(values["x"][3]).tolist() == [0, 255]
+    assert "colours" not in Images(mode="grey").fields(source)[0].note
+
+
+@pytest.mark.parametrize("name", ["0_png", "0_tif", "0_jpg"])
+def test_images_are_turned_as_their_orientation_says(tmp_path, name):
+    turned = Image.Exif()
+    turned[274] = 6  # as a camera writes it that was held upright
+    source = pictures(tmp_path)
+    Image.fromarray(GREY).save(
+        source / "a" / name.replace("_", "."), exif=turned, **({"quality": 100} if "jpg" in name else {})
+    )
+    Image.fromarray(np.rot90(GREY, -1)).save(source / "a" / "1.png")
+    values = read(Images(), source)[1]["x"].astype(int)
+    assert values.shape == (2, 6, 4)
+    np.testing.assert_allclose(values[0], values[1], atol=2 if "jpg" in name else 0)
+
+
+@pytest.mark.parametrize("deep", ["a/deep/1.png", "b/deep/1.png", "deep/b/1.png"])
+def test_folders_of_classes_lie_side_by_side(tmp_path, deep):
+    source = pictures(tmp_path, **{"0_png": Image.fromarray(GREY)})
+    (source / deep).parent.mkdir(parents=True)
+    shutil.copy(source / "a" / "0.png", source / deep)
+    with pytest.raises(DataError, match=rf": {deep} is not beside a/0\.png: each class is one folder"):
+        Images().fields(source)
+    source.joinpath("a", "0.png").unlink()
+    assert Images().fields(source)[1].rows == 1  # folders around all classes do not matter
 
 
 def test_a_file_that_is_no_image_is_told_by_its_name(tmp_path):

@@ -188,6 +188,39 @@ def test_bad_artefacts_are_refused(echo):
             predict(path, "x.npz", plugins=ours)
 
 
+def test_what_an_artefact_says_of_the_import_is_taken_with_care(echo):
+    task = {"task": "regression", "outputs": ("prediction", "spread")}
+    Path("x.csv").write_text("1,0\n2,3\n")
+    ours = echo("old.echo", **task)
+    told = "old.echo does not say how the training data was imported, so x.csv is read by the importer's defaults"
+    assert predict("old.echo", "x.csv", plugins=ours).notes[0].startswith(told)
+    echo("no.echo", **task, imported="{}")
+    assert predict("no.echo", "x.csv", plugins=ours).notes == ()
+
+    def says(parameters):
+        echo("says.echo", **task, imported=json.dumps({"importer": "csv", "parameters": parameters}))
+
+    says({"header": True})
+    assert predict("says.echo", "x.csv", plugins=ours).rows == 1
+    assert predict("says.echo", "x.csv", settings={"header": False}, plugins=ours).rows == 2
+    for parameters, message in (
+        (
+            {"spell": 1},
+            "says that its data was imported by dlcli:csv with spell, which .* make a dataset of x.csv with",
+        ),
+        ({"decimal": {}}, "with decimal, which this version does not take"),
+        ({"name": "npz"}, "are damaged: imported is .*, expected importer and parameters; export it again"),
+        ([], "are damaged: imported is .*, expected importer and parameters"),
+    ):
+        says(parameters)
+        with pytest.raises(DataError, match=message):
+            predict("says.echo", "x.csv", plugins=ours)
+    for text in ("junk", "[" * 10**5, "7", 7):
+        echo("says.echo", **task, imported=text)
+        with pytest.raises(DataError, match="metadata of says.echo are damaged: imported is"):
+            predict("says.echo", "x.csv", plugins=ours)
+
+
 def test_a_broken_plugin_keeps_no_other_from_its_work(echo):
     ours = echo("a.echo", "regression", outputs=("prediction", "spread"))
     ours.registry.extend([Entry(kind, "torn", "echo_exporter:Torn", "test") for kind in ("exporter", "importer")])
