@@ -13,7 +13,19 @@ from dlcli.registry import Registry
 
 ROOT = Path(dlcli.builtin.__file__).parent
 EXPECTED = {
-    "architecture": ["cnn", "input_layers", "linear", "logistic", "mlp"],
+    "architecture": [
+        "cnn",
+        "gru",
+        "input_layers",
+        "linear",
+        "logistic",
+        "lstm",
+        "mlp",
+        "resnet",
+        "rnn",
+        "svm",
+        "transformer",
+    ],
     "activation": [
         "elu",
         "gelu",

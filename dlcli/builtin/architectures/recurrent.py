@@ -20,7 +20,7 @@ from dlcli import (
     by_name,
     conditionings,
 )
-from dlcli.builtin.architectures.steps import last_steps, side_by_side, step_width
+from dlcli.builtin.architectures.steps import at_least_one, last_steps, side_by_side, step_width
 
 
 class RecurrentLayer(nn.Module):
@@ -88,7 +88,7 @@ class RecurrentNetwork(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return logits; the mask is not used, since padding is at the end."""
-        x = side_by_side(inputs)
+        x, lengths = side_by_side(inputs), at_least_one(lengths)
         for layer in self.layers:
             x = layer(x, conditions, lengths)
         if not self.per_position:
@@ -132,11 +132,13 @@ class Recurrent(Architecture):
 
 
 def _over_steps(cells: nn.Module, x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return the cells' outputs (B, T, H); steps behind a row's length are skipped where they can be."""
-    # A program that is exported has no packed sequences; there padding is read, and nothing valid is after it.
-    if lengths is None or torch.compiler.is_exporting():
+    """Return the cells' outputs (B, T, H), 0 behind a row's length."""
+    if lengths is None:
         y: Tensor = cells(x)[0]
         return y
+    if torch.compiler.is_exporting():  # without packed sequences: padding is read, and nothing valid is after it
+        valid = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        return cells(x)[0] * valid[:, :, None].to(x.dtype)  # type: ignore[no-any-return]
     packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(cells(packed)[0], batch_first=True, total_length=x.shape[1])[0]
 

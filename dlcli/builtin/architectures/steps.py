@@ -36,6 +36,11 @@ def step_width(name: str, io: InputOutput) -> int:
     return sum(field.shape[1] for field in io.inputs)
 
 
+def at_least_one(lengths: Tensor | None) -> Tensor | None:
+    """Return lengths of 1 or more: a row without steps, which training refuses, is read as one step of padding."""
+    return None if lengths is None else lengths.clamp(min=1)
+
+
 def side_by_side(inputs: tuple[Tensor, ...]) -> Tensor:
     """Return sequences (B, T, F) each as one."""
     return inputs[0] if len(inputs) == 1 else torch.cat(inputs, dim=-1)

@@ -24,7 +24,7 @@ from dlcli import (
     by_name,
     conditionings,
 )
-from dlcli.builtin.architectures.steps import last_steps, side_by_side, step_width
+from dlcli.builtin.architectures.steps import at_least_one, last_steps, side_by_side, step_width
 
 
 class SelfAttention(nn.Module):
@@ -142,7 +142,7 @@ class TransformerNetwork(nn.Module):
         mask: Tensor | None = None,
     ) -> Tensor:
         """Return logits; a mask says which steps are valid where there are no lengths."""
-        x = self.projection(side_by_side(inputs))
+        x, lengths = self.projection(side_by_side(inputs)), at_least_one(lengths)
         steps = x.shape[1]
         if self.positions is not None:
             x = x + self._placed(self.positions, steps)
