@@ -45,7 +45,7 @@ def test_batches_are_as_large_as_asked_or_as_is_reasonable(tmp_path, columns, as
     ("field", "trouble", "error", "message"),
     [
         (FEATURES, torch.OutOfMemoryError("no"), TrainingError, "memory ran out with 2 rows at once; .*--batch-size"),
-        (TOKENS, IndexError("index out of range"), DataError, r"x\.npy holds 5, which the model does not know"),
+        (TOKENS, IndexError("index out of range"), DataError, r": x holds 5, which the model does not know"),
         (TOKENS, RuntimeError("a fault"), RuntimeError, "^a fault$"),
     ],
 )
