@@ -23,6 +23,9 @@ from dlcli import (
     without_torch_warnings,
 )
 
+REDUCED_RANGE = True
+"""Whether 8-bit weights use 7 bits: processors with AVX2, but without VNNI, add two products in 16 bits, which overflow
+with all 8, and the model would answer wrongly there."""
 LARGEST_SHAPE = 2**28
 """Numbers in a tensor whose shape a model fixes; larger ones are refused before they are made."""
 _ENDLESS, _MOST_DIMENSIONS, _NO_SIZE = {"Loop", "Scan", "SequenceMap"}, 8, 2**62
@@ -132,7 +135,7 @@ class ONNX(Exporter):
         prepared = plain.with_name("prepared.onnx")
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         if not self.calibration_rows:
-            quantize_dynamic(prepared, path, weight_type=QuantType.QInt8)
+            quantize_dynamic(prepared, path, weight_type=QuantType.QInt8, reduce_range=REDUCED_RANGE)
             return
         quantize_static(
             prepared,
@@ -141,6 +144,7 @@ class ONNX(Exporter):
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul", "Gemm", "Conv"],  # the rest is cheap, and 8 bits would cost accuracy
             weight_type=QuantType.QInt8,
+            reduce_range=REDUCED_RANGE,
         )
 
     def open(self, path: Path) -> Artefact:
