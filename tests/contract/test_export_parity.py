@@ -20,7 +20,13 @@ REGISTRY = load_plugins(third_parties=False).registry
 ARCHITECTURES = [entry.name for entry in REGISTRY.entries("architecture")]
 STRATEGIES = [entry.name for entry in REGISTRY.entries("ensemble")]
 INPUTS = ("features", "image", "sequence", "tokens", "categorical")
-SMALL = {"mlp": {"hidden": [8, 8], "norm": "batch"}, "cnn": {"channels": [4], "hidden": [8], "norm": "batch"}}
+SMALL = {
+    "mlp": {"hidden": [8, 8], "norm": "batch"},
+    "cnn": {"channels": [4], "hidden": [8], "norm": "batch"},
+    "resnet": {"depth": None, "blocks": [1, 1], "width": 4},
+    "transformer": {"width": 8, "heads": 2, "layers": 1},
+    **{name: {"hidden": 8} for name in ("rnn", "lstm", "gru")},
+}
 TWO = ("mlp", "cnn")
 
 
