@@ -408,7 +408,7 @@ def test_what_may_not_change_on_resuming(folder, plugins, recipe):
     with pytest.raises(DataError, match=r"cannot read the folds .*folds.json: .*; restore the file, or make them anew"):
         train(resume=run, plugins=plugins)
     (run / "folds.json").write_text('{"format": 7}')
-    with pytest.raises(DataError, match=r"folds.json has format 7; this dlcli reads format 1"):
+    with pytest.raises(DataError, match=r"folds.json: it has format 7; this dlcli reads format 1"):
         train(resume=run, plugins=plugins)
 
 

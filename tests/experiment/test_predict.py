@@ -183,7 +183,7 @@ def test_nothing_is_left_of_a_prediction_that_fails_or_is_interrupted(runs, plug
 
     Path("out.csv").write_text("what was there")
     for output in ("out.csv", "out.h5", "out.jsonl"):
-        with pytest.raises(DataError, match=r"bad\.npz: x\.npy: the value in row 35, column 2 \('x2'\) is nan"):
+        with pytest.raises(DataError, match=r"bad\.npz: x: the value in row 35, column 2 \('x2'\) is nan"):
             predict(run, "bad.npz", output=output, batch_size=8, plugins=plugins)
         with pytest.raises(KeyboardInterrupt):
             predict(run, data, output=output, plugins=plugins, progress=interrupt)

@@ -1,5 +1,4 @@
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -110,8 +109,9 @@ class CSV(Importer):
         if numeric:
             gaps = tuple(survey.gaps for survey in numeric)
             names = tuple(survey.name for survey in numeric)
-            x = SourceField("x", "x", (len(names),), "float32", rows, "features", (), names, "input", missing=gaps)
-            found.append(replace(x, note=column_notes(numeric)))
+            note, shape = column_notes(numeric), (len(names),)
+            x = SourceField("x", "x", shape, "float32", rows, "features", (), names, "input", missing=gaps, note=note)
+            found.append(x)
         taken = set(_RESERVED)
         for survey in inputs:
             if survey.categorical:
@@ -180,11 +180,11 @@ class CSV(Importer):
             The same where columns have no names.
         """
         table = self._table(source)
-        targets, group, time, dropped = self._places(table)
         keys = ("target", "group", "time", "categorical", "numeric", "drop")
         changed: dict[str, object] = {key: named(table, getattr(self, key)) for key in keys}
         changed["missing_in"] = {named(table, column): cells for column, cells in self.missing_in.items()}
         if not table.header:
+            targets, group, time, dropped = self._places(table)
             changed["widths"] = widths_of(len(table.names), (*targets, group, time, *dropped))
         return self.model_copy(update=changed)
 

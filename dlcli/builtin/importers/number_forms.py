@@ -17,6 +17,9 @@ def plain_number(cell: str, decimal: str, thousands: str) -> str:
         cell: The text.
         decimal: What stands before decimals.
         thousands: What sets thousands apart; empty for nothing.
+
+    Returns:
+        The number, or the text.
     """
     if thousands and (grouped := GROUPED_NUMBER.fullmatch(cell)) and grouped["mark"] == thousands:
         cell = cell.replace(thousands, "")

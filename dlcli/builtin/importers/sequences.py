@@ -1,7 +1,7 @@
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, ClassVar, final
 
@@ -95,12 +95,12 @@ class Sequences(Importer):
             numbers = not labels.classes
             dtype = "float32" if numbers else np.min_scalar_type(len(labels.classes)).name
             kind: Kind | None = None if numbers else "categorical"
-            y = SourceField("y", self.target, (), dtype, rows, kind, labels.classes, role="target")
-            found.append(replace(y, note=labels.note))
+            classes, note = labels.classes, labels.note
+            found.append(SourceField("y", self.target, (), dtype, rows, kind, classes, role="target", note=note))
         if self.group is not None:
             labels = self._labels(source, self.group, members, names, "group")
-            group = SourceField("group", self.group, (), "int64", rows, classes=labels.classes, role="group")
-            found.append(replace(group, note=labels.note))
+            classes, note = labels.classes, labels.note
+            found.append(SourceField("group", self.group, (), "int64", rows, classes=classes, role="group", note=note))
         return tuple(found)
 
     def chunks(self, source: Path, fields: Sequence[SourceField], rows: int) -> Iterator[Mapping[str, np.ndarray]]:
