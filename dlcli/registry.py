@@ -184,8 +184,26 @@ class Registry:
         return "; ".join(parts)
 
     def load(self, entry: Entry) -> "type[Component]":
-        """Import an entry's class and remember its label for writing."""
+        """Import an entry's class, make it ready to be given values, and remember its label for writing.
+
+        Args:
+            entry: Which.
+
+        Returns:
+            The component class.
+
+        Raises:
+            PluginError: It does not import, or its fields are of no type that can be read.
+        """
         found = entry.load()
+        try:
+            found.model_rebuild()
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise PluginError(
+                f"{entry.kind} {entry.label!r} has a field that cannot be read: {cause}; "
+                f"mend or reinstall {entry.distribution}, or see `dlcli plugins doctor`"
+            ) from error
         self._labels[found] = entry.label
         return found
 

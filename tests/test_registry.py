@@ -180,6 +180,21 @@ def test_a_class_that_is_not_what_it_was_registered_as(target, kind, name, messa
         Entry(kind, name, target, "surf").load()
 
 
+def test_fields_of_a_type_that_cannot_be_read_are_the_packages_fault():
+    class Torn(Wave):
+        """Its field's type is nowhere."""
+
+        name: ClassVar[str] = "torn"
+        tide: "Moon"  # noqa: F821
+
+    sys.modules["surf"].Torn = Torn
+    Torn.__module__ = "surf"
+    registry = Registry()
+    registry.extend([Entry("activation", "torn", "surf:Torn", "surf")])
+    with pytest.raises(PluginError, match="'surf:torn' has a field that cannot be read: .*mend or reinstall"):
+        registry.create("activation", "torn")
+
+
 def test_nothing_is_imported_before_it_is_needed(monkeypatch):
     monkeypatch.delitem(sys.modules, "surf")
     registry = Registry()

@@ -77,6 +77,7 @@ class Component(BaseModel, ABC):
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
         protected_namespaces=(),
+        defer_build=True,  # most of what a class costs to import, and few of many are ever made
     )
 
     kind: ClassVar[str]

@@ -31,7 +31,7 @@ def probe(module: str, distribution: str) -> dict[str, object]:
     faults = []
     for entry in plugins.registry.entries():
         try:
-            entry.load()
+            plugins.registry.load(entry)
         except PluginError as error:
             faults.append(str(error))
     return {

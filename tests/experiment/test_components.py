@@ -46,7 +46,7 @@ def test_a_page_has_the_parameters_with_range_default_and_use(builtins):
     page = show_component(builtins, "mlp")
     assert (page.kind, page.name, page.distribution) == ("architecture", "mlp", "dlcli")
     assert page.documentation.startswith("Multilayer perceptron")
-    hidden, activation, _, dropout = page.parameters
+    hidden, activation, _, dropout = page.parameters[:4]
     assert (hidden.name, hidden.allowed, hidden.default) == ("hidden", "a list, each a whole number ≥ 1", [128, 128])
     assert (hidden.description, hidden.per_member) == ("widths of the hidden layers", False)
     assert activation.description == "any activation that is installed"

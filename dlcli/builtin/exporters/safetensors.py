@@ -9,7 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dlcli import DESCRIPTION_KEY, Answering, Artefact, DataError, Exportable, Exporter, load
+import dlcli
+from dlcli import DESCRIPTION_KEY, Artefact, DataError, Exportable, Exporter
 
 FILES = ("model.safetensors", "model.json")
 SCRIPT = '''"""Rebuild the model: a torch module, raw fields in, logits out; of regression targets in their own units.
@@ -33,7 +34,7 @@ class ModelFolder(Artefact):
         metadata: The texts that were kept beside it.
     """
 
-    def __init__(self, model: Answering, metadata: Mapping[str, str]) -> None:
+    def __init__(self, model: "dlcli.Answering", metadata: Mapping[str, str]) -> None:
         super().__init__({**metadata, DESCRIPTION_KEY: model.interface.as_text()})
         self._model = model
 
@@ -76,8 +77,8 @@ class SafetensorsFolder(Exporter):
         """Read a model folder by its two files; `load.py` is not executed."""
         if not all((path / name).exists() for name in FILES):
             raise DataError(f"{path} is no folder of a model: it holds no {' and '.join(FILES)}; export the run again")
-        model = load(path)
+        model = dlcli.load(path)
         metadata = json.loads((path / FILES[1]).read_text(encoding="utf-8")).get("metadata", {})
         if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
             raise DataError(f"{path / FILES[1]} is damaged: its metadata are no table of texts; export the run again")
-        return ModelFolder(Answering(model), metadata)
+        return ModelFolder(dlcli.Answering(model), metadata)

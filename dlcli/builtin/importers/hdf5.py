@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
-import h5py
 import numpy as np
 from pydantic import Field
 
-from dlcli import TEXTS, DataError, Importer, Role, SourceField, UsageError, dataset_names, hdf5_dataset, open_hdf5
+import dlcli
+from dlcli import TEXTS, DataError, Importer, Role, SourceField, UsageError
+
+if TYPE_CHECKING:
+    import h5py  # loaded by who reads a file, not by who lists the importers
 
 _BLOCK_BYTES = 32 * 2**20
 """Read at once from one dataset at most."""
@@ -67,10 +70,12 @@ class HDF5(Importer):
                 or differs between the splits.
             UsageError: Which dataset is what must be said.
         """
-        with open_hdf5(source) as file:
+        import h5py
+
+        with dlcli.open_hdf5(source) as file:
             found = []
             for name, path, role in self._roles(file, source):
-                first, *others = (hdf5_dataset(file, f"{part}/{path}") for part in self._parts)
+                first, *others = (dlcli.hdf5_dataset(file, f"{part}/{path}") for part in self._parts)
                 shape = self._row_shape(first, source)
                 for other in others:
                     if self._row_shape(other, source) != shape or other.dtype != first.dtype:
@@ -101,9 +106,9 @@ class HDF5(Importer):
         Raises:
             DataError: It is damaged, a field has other rows than the rest, or a text is not UTF-8.
         """
-        with open_hdf5(source) as file:
+        with dlcli.open_hdf5(source) as file:
             for part in self._parts:
-                datasets = {field.name: hdf5_dataset(file, f"{part}/{field.where}") for field in fields}
+                datasets = {field.name: dlcli.hdf5_dataset(file, f"{part}/{field.where}") for field in fields}
                 counts = {name: self._rows(dataset) for name, dataset in datasets.items()}
                 if len(set(counts.values())) > 1:
                     told = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -127,9 +132,9 @@ class HDF5(Importer):
         """
         if not self._named:
             return {}
-        with open_hdf5(source) as file:
+        with dlcli.open_hdf5(source) as file:
             path = self._roles(file, source)[0][1]
-            counts = [self._rows(hdf5_dataset(file, f"{part}/{path}")) for part in self._parts]
+            counts = [self._rows(dlcli.hdf5_dataset(file, f"{part}/{path}")) for part in self._parts]
         ends = np.cumsum(counts)
         return {split: np.arange(end - count, end) for split, count, end in zip(self._named, counts, ends, strict=True)}
 
@@ -143,7 +148,7 @@ class HDF5(Importer):
     def _parts(self) -> tuple[str, ...]:
         return tuple(self._named.values()) or ("",)
 
-    def _roles(self, file: h5py.File, source: Path) -> list[tuple[str, str, Role]]:
+    def _roles(self, file: "h5py.File", source: Path) -> list[tuple[str, str, Role]]:
         """Return name, path and role of every dataset that is wanted."""
         if self._named and self.train is None:
             raise UsageError("--set train=GROUP says where the training rows are; val and test alone are no dataset")
@@ -160,12 +165,12 @@ class HDF5(Importer):
             found.append(("group", self.group, "group"))
         return found
 
-    def _guessed(self, file: h5py.File, source: Path) -> tuple[tuple[str, ...], str | None]:
+    def _guessed(self, file: "h5py.File", source: Path) -> tuple[tuple[str, ...], str | None]:
         """Return inputs and target of a file that leaves no doubt."""
         part = self._parts[0].strip("/")
         prefix = f"{part}/" if part else ""
-        below = [name.removeprefix(prefix) for name in dataset_names(file) if name.startswith(prefix)]
-        shapes = {name: self._row_shape(hdf5_dataset(file, f"{part}/{name}"), source) for name in below}
+        below = [name.removeprefix(prefix) for name in dlcli.dataset_names(file) if name.startswith(prefix)]
+        shapes = {name: self._row_shape(dlcli.hdf5_dataset(file, f"{part}/{name}"), source) for name in below}
         others = [name for name in below if name != self.target]
         if self.target is not None and len(others) == 1:
             return (others[0],), self.target
@@ -179,11 +184,11 @@ class HDF5(Importer):
             f"shapes of their rows: {listed or 'none'}"
         )
 
-    def _rows(self, dataset: h5py.Dataset) -> int:
+    def _rows(self, dataset: "h5py.Dataset") -> int:
         count: int = dataset.shape[0 if self.axes == "rows_first" else -1]
         return count
 
-    def _row_shape(self, dataset: h5py.Dataset, source: Path) -> tuple[int, ...]:
+    def _row_shape(self, dataset: "h5py.Dataset", source: Path) -> tuple[int, ...]:
         if not dataset.shape:
             raise DataError(f"{source}: {dataset.name} is a single value; rows are wanted")
         shape: tuple[int, ...] = dataset.shape[1:] if self.axes == "rows_first" else dataset.shape[:-1]
@@ -192,7 +197,7 @@ class HDF5(Importer):
     def _is_image(self, shape: tuple[int, ...], role: Role) -> bool:
         return self.channels_first and len(shape) == 3 and role == "input"
 
-    def _block(self, dataset: h5py.Dataset, field: SourceField, start: int, stop: int, source: Path) -> np.ndarray:
+    def _block(self, dataset: "h5py.Dataset", field: SourceField, start: int, stop: int, source: Path) -> np.ndarray:
         place = np.s_[start:stop] if self.axes == "rows_first" else np.s_[..., start:stop]
         values: np.ndarray = dataset[place]
         if self.axes != "rows_first":
