@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dlcli.contracts.component import Component, implements
 from dlcli.contracts.dataset import Dataset
@@ -17,13 +16,12 @@ from dlcli.contracts.randomness import derive
 from dlcli.data.kfold import INNER_SHARE, FoldPlan, cross_validation, fold_rows, told, with_inner_parts
 from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
-from dlcli.errors import DataError, Problem, RecipeError, UsageError
+from dlcli.errors import DataError
 from dlcli.experiment.fold_file import read_saved_folds
-from dlcli.experiment.rehearsal import rehearse_regularizers, rows_of_zeros
+from dlcli.experiment.rehearsal import check_architecture
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
-from dlcli.layers.input_layers import UnfitInputLayersError, in_front
+from dlcli.layers.input_layers import in_front
 from dlcli.recipe.model import Recipe
-from dlcli.training.network import build_network
 
 SHOWN_DIGITS = 12
 """Of a digest, where people compare it."""
@@ -222,49 +220,6 @@ def make_member(
         select=train.select,
         keep=Keep(**dict(train.keep_checkpoints)),
     )
-
-
-def check_architecture(member: Member) -> None:
-    """Refuse an architecture that cannot be built, compute a row, or train by single rows or with its regularizers.
-
-    Args:
-        member: Any member that has it.
-
-    Raises:
-        RecipeError: It cannot; the place in the recipe is said.
-    """
-    try:
-        network = build_network(member, torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            _on_one_row(network.eval(), member)
-    except ValueError as error:
-        key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
-        raise RecipeError([Problem("", key, str(error))]) from error
-    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-    if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
-        message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
-        raise RecipeError([Problem("", "train.batch_size", message)])
-    try:
-        rehearse_regularizers(network, member)
-    except UsageError as error:
-        raise RecipeError([Problem("", "regularizers", str(error))]) from error
-
-
-def _refuses_one_row(network: nn.Module, member: Member) -> bool:
-    """Return whether some batch normalization gets one value a channel from one row; convolutions give it more."""
-    try:
-        _on_one_row(network.train(), member)
-    except ValueError as error:
-        return "more than 1 value per channel" in str(error)
-    return False
-
-
-def _on_one_row(network: nn.Module, member: Member) -> None:
-    """Run a network on a row of zeros."""
-    inputs, conditions = (
-        tuple(rows_of_zeros(field, 1) for field in fields) for fields in (member.io.inputs, member.io.conditions)
-    )
-    network(*inputs, **({"conditions": conditions} if conditions else {}))
 
 
 def _decides(recipe: Recipe) -> bool:

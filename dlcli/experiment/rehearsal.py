@@ -1,4 +1,4 @@
-"""What regularizers are asked before training, so that they say what they miss before a run folder is there."""
+"""What is tried before training, so that what fails is told before a run folder is there."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,80 @@ from dlcli.contracts.field import Field, InputOutput
 from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member
 from dlcli.contracts.task import Task
+from dlcli.errors import Problem, RecipeError, UsageError
+from dlcli.layers.input_layers import UnfitInputLayersError
+from dlcli.training.network import build_network
 from dlcli.training.regularization import Regularization
 
 CPU = torch.device("cpu")
+SQUASHING = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+"""What makes probabilities, by the names that torch gives to the steps of its backward pass."""
+RESHAPING = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "Permute", "Slice", "Select"}
+"""What may follow without changing a number."""
+
+
+def check_architecture(member: Member) -> None:
+    """Refuse an architecture that cannot be built, compute a row, or train by single rows or with its regularizers.
+
+    So is one whose network ends in a softmax or sigmoid where logits are wanted: losses and metrics take it themselves.
+
+    Args:
+        member: Any member that has it.
+
+    Raises:
+        RecipeError: It cannot; the place in the recipe is said.
+    """
+    try:
+        network = build_network(member, CPU)
+        with torch.random.fork_rng(devices=[]):
+            output = _on_one_row(network.eval(), member)
+    except ValueError as error:
+        key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
+        raise RecipeError([Problem("", key, str(error))]) from error
+    if member.io.task.classifies and (last := _squashed_by(output)) is not None:
+        message = (
+            f"the network of {member.architecture.name} ends in a {last}, but must answer logits: the loss "
+            f"{member.loss.name}, metrics and predictions take the {last} themselves, so that it would be taken twice; "
+            "leave it out of the architecture"
+        )
+        raise RecipeError([Problem("", "model.architecture", message)])
+    normalizes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
+        message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
+        raise RecipeError([Problem("", "train.batch_size", message)])
+    try:
+        rehearse_regularizers(network, member)
+    except UsageError as error:
+        raise RecipeError([Problem("", "regularizers", str(error))]) from error
+
+
+def _refuses_one_row(network: nn.Module, member: Member) -> bool:
+    """Return whether some batch normalization gets one value a channel from one row; convolutions give it more."""
+    try:
+        _on_one_row(network.train(), member)
+    except ValueError as error:
+        return "more than 1 value per channel" in str(error)
+    return False
+
+
+def _squashed_by(output: Tensor) -> str | None:
+    """Return what made an output's numbers probabilities, as torch recorded it; None where nothing did."""
+    made = output.grad_fn
+    while made is not None:
+        step = made.name().partition("Backward")[0]  # such as SoftmaxBackward0
+        if step not in RESHAPING:
+            return SQUASHING.get(step)
+        made = made.next_functions[0][0]
+    return None
+
+
+def _on_one_row(network: nn.Module, member: Member) -> Tensor:
+    """Run a network on a row of zeros."""
+    inputs, conditions = (
+        tuple(rows_of_zeros(field, 1) for field in fields) for fields in (member.io.inputs, member.io.conditions)
+    )
+    output: Tensor = network(*inputs, **({"conditions": conditions} if conditions else {}))
+    return output
 
 
 def rehearse_regularizers(network: nn.Module, member: Member) -> None:

@@ -14,8 +14,9 @@ from dlcli.contracts.member import Keep, Member
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.data.preprocessing import fit_chain, fit_preprocessing
 from dlcli.errors import Problem, RecipeError
-from dlcli.experiment.members import check_architecture, make_member, recipe_preprocess
+from dlcli.experiment.members import make_member, recipe_preprocess
 from dlcli.experiment.models.model import ModelDescription, describe
+from dlcli.experiment.rehearsal import check_architecture
 from dlcli.layers.input_layers import in_front
 from dlcli.recipe.model import Recipe
 

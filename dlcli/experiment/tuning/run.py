@@ -13,7 +13,6 @@ from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.environment import git_state, now, versions
 from dlcli.experiment.fold_file import read_folds, same_folds, write_folds
 from dlcli.experiment.members import (
-    check_architecture,
     how_folds_are_made,
     make_member,
     recipe_components,
@@ -22,6 +21,7 @@ from dlcli.experiment.members import (
 )
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data, told_data
+from dlcli.experiment.rehearsal import check_architecture
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import direction, settle, settled_metrics

@@ -17,7 +17,8 @@ from dlcli.contracts.search import Setting
 from dlcli.data.preprocessing import fit_preprocessing
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import RecipeError, TrainingError
-from dlcli.experiment.members import check_architecture, make_member, recipe_preprocess
+from dlcli.experiment.members import make_member, recipe_preprocess
+from dlcli.experiment.rehearsal import check_architecture
 from dlcli.experiment.tuning.problem import Trials, identity_of
 from dlcli.recipe.model import Recipe
 from dlcli.search.trials import Population, TrialOutcome
