@@ -150,10 +150,11 @@ class Registry:
                 f"{shown} cannot be the name of {with_article(kind)}: components are named as they are registered, "
                 "such as mlp or dlcli:mlp, and nothing is imported by the path of a module or file"
             )
-        found = [entry for entry in self.entries(kind) if name in (entry.name, entry.label)]
+        found = [entry for entry in self._entries if entry.kind == kind and name in (entry.name, entry.label)]
         if len(found) == 1:
             return found[0]
         if found:
+            found.sort(key=lambda entry: entry.distribution)
             labels = " or ".join(repr(entry.label) for entry in found)
             raise PluginError(f"{len(found)} packages provide {with_article(kind)} {name!r}: write {labels}")
         raise PluginError(self._unknown(kind, name))
@@ -197,7 +198,8 @@ class Registry:
         """
         found = entry.load()
         try:
-            found.model_rebuild()
+            if not found.__pydantic_complete__:
+                found.model_rebuild()
         except Exception as error:
             cause = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise PluginError(

@@ -117,7 +117,8 @@ class _Writer:
         described = self._type(field.annotation, tuple(field.metadata))
         if field.description:
             described = {"description": field.description, **described}
-        default = None if field.is_required() else field.default
+        told = not (field.is_required() or field.default_factory_takes_validated_data)
+        default = field.get_default(call_default_factory=True) if told else None
         if default is not None and default != {}:
             described["default"] = list(default) if isinstance(default, tuple) else default
         return described

@@ -71,6 +71,14 @@ class Uniform(Initializer):
     gain: float = Field(1.0, gt=0, description="gain")
 
 
+class Grouped(Initializer):
+    """Its defaults are made, one of them from another."""
+
+    name: ClassVar[str] = "grouped"
+    groups: tuple[int, ...] = Field(default_factory=lambda: (1, 2), description="groups")
+    twice: int = Field(default_factory=lambda fields: 2 * len(fields["groups"]), description="twice as many")
+
+
 class Standardize(Preprocessor):
     """Zero mean, unit variance."""
 
@@ -145,7 +153,7 @@ class Voting(Ensemble):
 
 
 FAKES: tuple[type[Component], ...] = (
-    Relu, Leaky, Net, Pair, Uniform, Standardize, CrossEntropy, Accuracy, Ece, Adam, AdamW, Constant, Cosine, L2,
+    Relu, Leaky, Net, Pair, Uniform, Grouped, Standardize, CrossEntropy, Accuracy, Ece, Adam, AdamW, Constant, Cosine, L2,
     EarlyStopping, Voting,
 )  # fmt: skip
 for fake in FAKES:

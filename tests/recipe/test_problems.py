@@ -70,7 +70,7 @@ CASES = [
     ("activation = 3", "5", "model.activation", "expected an activation: its name, or a table with its name and parameters, got 3; there are leaky, relu"),
     ("activation = { slope = 1 }", "5", "model.activation.name", "an activation needs its name; there are leaky, relu"),
     ("activation = { name = 3 }", "5", "model.activation.name", "an activation needs its name, got 3; there are leaky, relu"),
-    ("init = 'orthogonal'", "5", "model.init", "unknown initializer 'orthogonal'; there is uniform"),
+    ("init = 'orthogonal'", "5", "model.init", "unknown initializer 'orthogonal'; there are grouped, uniform"),
     ("[train.optimizer]\nlr = 1\nname = 'adm'", "7", "train.optimizer.name", "unknown optimizer 'adm'; did you mean 'adam'?"),
     ("[train]\nmetrics = 'accuracy'", "6", "train.metrics", 'expected a list, each a metric: its name, or a table with its name and parameters, got "accuracy"'),
     ("[train]\nmetrics = ['accuracy',\n 'acuracy']", "7", "train.metrics[1]", "unknown metric 'acuracy'; did you mean 'accuracy'?; there are accuracy, ece"),

@@ -127,6 +127,13 @@ def test_an_architecture_stands_beside_the_keys_of_its_section(registry):
     assert pair["required"] == ["architecture", "first"]
 
 
+def test_a_default_that_is_made_is_told_where_it_depends_on_nothing(registry):
+    grouped = schema(registry)["$defs"]["initializer.fakes:grouped"]
+    assert grouped["properties"]["groups"]["default"] == [1, 2]
+    assert "default" not in grouped["properties"]["twice"]
+    assert grouped["required"] == ["name"]
+
+
 def test_a_name_that_two_packages_have_must_say_whose_it_is(registry):
     relu = next(entry for entry in registry.entries("activation") if entry.name == "relu")
     registry.extend([Entry("activation", "relu", relu.target, "others")])
