@@ -47,7 +47,7 @@ class Context(Protocol):
     given: tuple[MemberResult, ...]
 
     def target(self, rows: Tensor) -> Tensor:
-        """Return the targets of rows, as losses take them."""
+        """Return the targets of rows, as losses take them; an error where the loss has several outputs a target."""
         ...
 
     def folds(self, count: int) -> tuple[Fold, ...]:
@@ -58,7 +58,7 @@ class Context(Protocol):
         ...
 
     def outputs_of(self, identity: str, rows: Tensor) -> Tensor:
-        """Return a member's outputs on rows (R, …, O), without its offset, on the CPU.
+        """Return a member's outputs on rows (R, …, O), as its loss takes them, without its offset, on the CPU.
 
         Where a given member is a model of folds, each row's outputs are those of the fold that has not seen it.
         """

@@ -43,7 +43,8 @@ class InputOutput:
     Args:
         inputs: Input fields after preprocessing, in the order in which `forward` gets them.
         task: The task.
-        outputs: Width O of the last dimension of the output: 1 for binary, classes, labels or targets otherwise.
+        outputs: Width O of the last dimension of the output: 1 for binary, classes, labels or targets otherwise; of a
+            loss with several outputs a target as many times the targets.
         classes: Names of the classes or labels; empty for regression.
         conditions: Condition fields after preprocessing, in order.
         per_position: Whether there is an answer for each of T positions.

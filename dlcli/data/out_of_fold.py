@@ -21,7 +21,7 @@ def write_out_of_fold(path: Path, dataset: Dataset, rows: Tensor, folds: Tensor 
         dataset: The data.
         rows: The rows that were predicted, int64 (N,).
         folds: Fold of each row, int64 (N,); None where there are no folds: the file then has no `fold`.
-        outputs: Outputs of the fold's model (N, …, O).
+        outputs: Outputs of the fold's model (N, …, O), of several a target their prediction.
     """
     task, target = dataset.task, dataset.target
     columns = {"rows": rows, "outputs": outputs, "target": dataset.tensors[target.name][rows]}

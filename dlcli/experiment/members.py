@@ -1,7 +1,7 @@
 """The members of a population: from a settled recipe, the data and rows to what `fit` trains."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,12 +193,13 @@ def make_member(
         preprocessing = fit_preprocessing(dataset, recipe_preprocess(recipe), training_rows)
     architecture = in_front(recipe.model.inputs, recipe.model.architecture)
     own = architecture.own_regularizers(len(training_rows))
+    io, loss = input_output(dataset, recipe_preprocess(recipe)), settled_loss(recipe)
     return Member(
         identity=identity,
         seed=derive(recipe.seed, "member", identity),
         architecture=architecture,
-        io=input_output(dataset, recipe_preprocess(recipe)),
-        loss=settled_loss(recipe),
+        io=replace(io, outputs=io.outputs * loss.outputs_per_target),
+        loss=loss,
         optimizer=train.optimizer,
         schedule=train.schedule,
         training_rows=training_rows,

@@ -140,7 +140,8 @@ def _out_of_fold(ending: Ending, evaluated: _Evaluated) -> dict[str, float]:
     order = rows.argsort(stable=True)
     rows, folds = rows[order], folds[order]
     outputs = torch.cat([outputs for _, _, outputs in evaluated.held_out])[order]
-    write_out_of_fold(ending.run.path / "oof.h5", ending.prepared.dataset, rows, folds, outputs)
+    said = ending.prepared.member.loss.prediction(outputs)
+    write_out_of_fold(ending.run.path / "oof.h5", ending.prepared.dataset, rows, folds, said)
     repeat_of = folds // (ending.prepared.recipe.train.kfold or 1)
     each = [
         figures_of(outputs[own], ending.prepared.member, ending.batches, rows[own])

@@ -1,5 +1,7 @@
 """What is tried before training, so that what fails is told before a run folder is there."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -97,7 +99,8 @@ def rehearse_regularizers(network: nn.Module, member: Member) -> None:
     names = tuple(field.name for field in member.io.inputs)
     regularization = Regularization(member.regularizers, network, names)
     streams = regularization.streams(member.seed, 1, CPU)
-    batch = _batch(member.io, min(2, member.batch_size))
+    targets = member.io.outputs // member.loss.outputs_per_target
+    batch = _batch(replace(member.io, outputs=targets), min(2, member.batch_size))
     noises = regularization.draw(member.regularizers, streams, batch.inputs, dict(network.named_parameters()))
     regularization.changed_batch(member.regularizers, batch, noises)
     judged = ("loss", *member.metrics) if member.validation_rows is not None else ()

@@ -76,7 +76,8 @@ def evaluate(
             for batch in batches:
                 output = forward(network, batch.inputs, batch)
                 part, part_weight = weighted_sum(loss, output, batch.target, batch)
-                figures.add(float(part), float(part_weight), statistics_of(metrics, output, batch, task))
+                said = loss.prediction(output)
+                figures.add(float(part), float(part_weight), statistics_of(metrics, said, batch, task))
     finally:
         network.train(was_training)
     return figures.compute()
@@ -87,7 +88,7 @@ def statistics_of(metrics: Mapping[str, Metric], output: Tensor, batch: Batch, t
 
     Args:
         metrics: By name.
-        output: (B, O) or (B, T, O).
+        output: (B, O) or (B, T, O): what the loss takes for the prediction.
         batch: Its target, weights, mask and lengths count.
         task: How outputs become probabilities.
 

@@ -28,7 +28,7 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
         torch.default_generator.manual_seed(derive(member.seed, "init"))
         network = replace_dropout(member.architecture.build(member.io))
     if (scale := member.target_scale) is not None:
-        network = ScaledTarget(network, member.io.outputs, scale.offset, scale.scale)
+        network = ScaledTarget(network, member.io.outputs, *member.loss.own_units(scale.offset, scale.scale))
     parameters = dict(network.named_parameters())
     if member.initializer is not None:
         initializer = suited_initializer(member.initializer, member.architecture)

@@ -108,9 +108,11 @@ class StackEvaluation:
     def _one(
         self, tensors: dict[str, Tensor], numbers: Numbers, batch: Batch, names: dict[str, list[str]]
     ) -> tuple[Tensor, ...]:
-        """Return one member's Σ w·ℓ, Σ w, outputs, and the statistics of its metrics, whose names it notes."""
+        """Return one member's Σ w·ℓ, Σ w, predictions, and the statistics of its metrics, whose names it notes."""
         output = outputs_with(self._network.base, tensors, batch, batch.inputs, {})
-        total, weight = weighted_sum(self._first.loss.with_per_member(numbers), output, batch.target, batch)
+        loss = self._first.loss.with_per_member(numbers)
+        total, weight = weighted_sum(loss, output, batch.target, batch)
+        output = loss.prediction(output)
         if not self._together:
             return total, weight, output
         statistics = statistics_of(self._first.metrics, output, batch, self._first.io.task)

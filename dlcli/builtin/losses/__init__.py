@@ -15,6 +15,7 @@ def register(registry: "Registrar") -> None:
     registry.add("loss", "cross_entropy", "dlcli.builtin.losses.cross_entropy:CrossEntropy")
     registry.add("loss", "epsilon_insensitive", "dlcli.builtin.losses.epsilon_insensitive:EpsilonInsensitive")
     registry.add("loss", "focal", "dlcli.builtin.losses.focal:Focal")
+    registry.add("loss", "gaussian_nll", "dlcli.builtin.losses.gaussian_nll:GaussianNLL")
     registry.add("loss", "hinge", "dlcli.builtin.losses.hinge:Hinge")
     registry.add("loss", "huber", "dlcli.builtin.losses.huber:Huber")
     registry.add("loss", "mae", "dlcli.builtin.losses.mae:MeanAbsoluteError")

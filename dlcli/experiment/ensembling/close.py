@@ -229,9 +229,8 @@ class _Closing:
         unseen = self._unseen()
         if unseen is not None:
             order = unseen.rows.argsort()
-            write_out_of_fold(
-                run.path / FILES[unseen.kind], own.prepared.dataset, unseen.rows[order], None, unseen.outputs[order]
-            )
+            said = own.prepared.judge.loss.prediction(unseen.outputs[order])
+            write_out_of_fold(run.path / FILES[unseen.kind], own.prepared.dataset, unseen.rows[order], None, said)
         self._write_rows()
         seen = {"train"} | ({"val"} if own.prepared.recipe.train.rows != "train" else set())
         for given in own.prepared.given.values():

@@ -112,7 +112,7 @@ def compare(
         gain_on_best=gain(losses[best_member], own, weights),
         gain_on_mean=gain(torch.stack(list(losses.values())).mean(dim=0), own, weights),
         disagreement=disagreement(stacked, judge.io.task),
-        error_correlation=error_correlation(stacked, target, judge.io.task),
+        error_correlation=error_correlation(judge.loss.prediction(stacked), target, judge.io.task),
     )
     return comparison, figures
 

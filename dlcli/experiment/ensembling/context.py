@@ -76,8 +76,13 @@ class StrategyContext:
         self.columns = {f.name: f.shape[-1] for f in io.inputs if f.kind in ("features", "sequence")}
 
     def target(self, rows: Tensor) -> Tensor:
-        """Return the targets of rows."""
+        """Return the targets of rows; refused where members' outputs are not of their form."""
         self.refuse_others(rows)
+        if (several := self.judge.loss.outputs_per_target) > 1:
+            raise UsageError(
+                f"{self.strategy.name} compares members' outputs with targets, but of {self.judge.loss.name} there are "
+                f"{several} outputs a target; take soft voting, bagging, snapshot or greedy, or train with another loss"
+            )
         return self.dataset.tensors[self.dataset.target.name].index_select(0, rows)
 
     def folds(self, count: int) -> tuple[Fold, ...]:

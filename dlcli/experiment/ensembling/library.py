@@ -193,13 +193,16 @@ def _check_fed(address: Address, model: AnyModel, dataset: Dataset) -> None:
 def _check_same_question(address: Address, other: AnyModel, against: Given) -> None:
     """Refuse a model that answers another question than the first, or is asked with other inputs."""
     first = against.model
-    pairs = {
+    pairs: dict[str, tuple[object, object]] = {
         "task": (str(first.task), str(other.task)),
         "target": (first.description.target.name, other.description.target.name),
         "classes": (", ".join(first.classes), ", ".join(other.classes)),
         "targets": (first.description.target.shape, other.description.target.shape),
         "inputs": (_fields(first), _fields(other)),
     }
+    losses = [model.description.loss for model in (first, other)]
+    if any(loss.outputs_per_target > 1 for loss in losses):  # then outputs mean something to that loss alone
+        pairs["loss"] = (losses[0].name, losses[1].name)
     for what, (one, two) in pairs.items():
         if one != two:
             raise UsageError(

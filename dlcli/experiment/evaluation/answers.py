@@ -20,7 +20,7 @@ class Answers:
 
     Args:
         task: How outputs are read.
-        output: Outputs (E, O), float32.
+        output: Outputs (E, O), float32; of several a target their prediction.
         target: Targets (E,) of multiclass, else (E, O).
         weight: Weight of the answer's row (E,), float64.
         losses: The loss of each answer, unweighted (E,), float64.
@@ -88,7 +88,7 @@ def answers_of(outputs: Tensor, judge: Member, batches: Batches, rows: Tensor, g
         place = kept.nonzero()
         found.append(
             (
-                output.cpu()[kept],
+                judge.loss.prediction(output).cpu()[kept],
                 batch.target.cpu()[kept],
                 weight.double()[place[:, 0]],
                 losses.cpu().double()[kept],

@@ -87,8 +87,10 @@ class OpenedRun:
         with torch.no_grad():
             combined = self.model.combine([each[identity] for identity in self.model.wiring.members])
         speakers = self.model.speakers
-        several = len(speakers) > 1
-        return Said(combined, spread_of(torch.stack([each[i] for i in speakers]), self.model.task) if several else None)
+        if len(speakers) < 2:
+            return Said(combined, None)
+        said = self.model.description.loss.prediction(torch.stack([each[i] for i in speakers]))
+        return Said(combined, spread_of(said, self.model.task))
 
     def _outputs(self) -> ModelOutputs:
         return ModelOutputs(self.batches, self.dataset.rows, self.device, self.recipe)

@@ -60,7 +60,23 @@ def _same(one: Tensor | None, other: Tensor | None) -> bool:
 
 
 def judges_of(one: Member, other: Member) -> tuple[Member, Member]:
-    """Return who judges two runs: both by the loss of the first, and by the metrics of either."""
+    """Return who judges two runs: both by the loss of the first, and by the metrics of either.
+
+    Args:
+        one: Whose loss, metrics and task are the first run's.
+        other: Likewise of the second.
+
+    Returns:
+        Both judges.
+
+    Raises:
+        UsageError: The loss of the first takes outputs that the second has not.
+    """
+    if one.loss.outputs_per_target > 1 and one.loss != other.loss:
+        raise UsageError(
+            f"both runs are judged by the loss of the first, but {one.loss.name} takes {one.loss.outputs_per_target} "
+            f"outputs a target, and the second was trained with {other.loss.name}; name the other run first"
+        )
     metrics = {**other.metrics, **one.metrics}
     ordered = {name: metrics[name] for name in dict.fromkeys((*one.metrics, *other.metrics))}
     return replace(one, metrics=ordered), replace(other, loss=one.loss, metrics=ordered)

@@ -22,10 +22,9 @@ class OfFields(nn.Module):
         self.eval()
 
     def forward(self, *fields: Tensor) -> Tensor:
-        """Return the model's outputs."""
+        """Return the model's outputs, as its loss takes them."""
         inputs, extra = divided(self.model.description, fields)
-        output: Tensor = self.model(*inputs, **extra)
-        return output
+        return self.model.raw_outputs(*inputs, **extra)
 
 
 def divided(description: ModelDescription, fields: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, Any]]:
@@ -115,8 +114,8 @@ class BatchedModel(CombinedModel):
         known = {i: own for group, stack in together.items() for i, own in zip(group, stack.unbind(), strict=True)}
         return self.of_outputs(self.outputs_besides(known, *inputs, **extra))
 
-    def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
-        """Return combined outputs; arguments as those of `Model`."""
+    def raw_outputs(self, *inputs: Tensor, **extra: Any) -> Tensor:
+        """Return combined outputs as the members' loss takes them; arguments as those of `Model`."""
         return self.combined_and_speaking(*inputs, **extra)[0]
 
 

@@ -155,7 +155,11 @@ class CombinedModel(nn.Module):
         return self.description.inputs
 
     def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
-        """Return combined outputs; arguments as those of `Model`."""
+        """Return combined outputs, of several a target their prediction; arguments as those of `Model`."""
+        return self.description.loss.prediction(self.raw_outputs(*inputs, **extra))
+
+    def raw_outputs(self, *inputs: Tensor, **extra: Any) -> Tensor:
+        """Return combined outputs as the members' loss takes them; arguments as those of `Model`."""
         # Looked at here, so that what compiles or exports the model finds the plain computation alone.
         if not torch.compiler.is_compiling():
             together = self._stacked(self, (inputs, extra))
@@ -186,7 +190,7 @@ class CombinedModel(nn.Module):
                 continue
             fed = {name: answers(g, found, self.task) for name, g in self.wiring.fed.get(identity, {}).items()}
             part = self.part(identity)
-            found[identity] = part(*({**raw, **fed}[field.name] for field in part.inputs), **extra)
+            found[identity] = part.raw_outputs(*({**raw, **fed}[field.name] for field in part.inputs), **extra)
         return found
 
     def combined_and_speaking(self, *inputs: Tensor, **extra: Any) -> tuple[Tensor, Tensor | None]:

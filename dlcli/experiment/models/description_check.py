@@ -70,17 +70,17 @@ def check_description(description: ModelDescription) -> None:
 
 def _check_outputs(description: ModelDescription) -> None:
     io, target = description.io, description.target
-    count = io.outputs
+    count, targets = io.outputs, target.shape[-1] if target.shape else 1
     if io.task is Task.REGRESSION:
-        right, classes = (target.shape[-1] if target.shape else 1), 0
+        right, classes = targets * description.loss.outputs_per_target, 0
     elif io.task is Task.BINARY:
         right, classes = 1, 2
     else:
         right = classes = len(io.classes)
     if isinstance(count, bool) or count < 1 or count != right or len(io.classes) != classes:
         raise ValueError(f"{io.task} with {count} outputs and {len(io.classes)} classes")
-    if target.names and not io.task.classifies and len(target.names) != count:
-        raise ValueError(f"{count} outputs, and {len(target.names)} names of targets")
+    if target.names and not io.task.classifies and len(target.names) != targets:
+        raise ValueError(f"{targets} targets, and {len(target.names)} names of them")
 
 
 def whole(value: object) -> int:

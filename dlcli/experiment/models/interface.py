@@ -28,7 +28,7 @@ class Interface:
         per_position: Whether there is an answer for each of T positions.
         classes: Names of the classes or labels; empty for regression.
         outputs: Names of its outputs, in order: `logits` and `probabilities`, for regression `prediction`; and `spread`
-            where members can differ.
+            where members can differ or the loss tells how far targets may be from their predictions.
         missing: Names of the fields in which NaN is a missing value; in others it is refused.
     """
 

@@ -118,14 +118,18 @@ class Model(nn.Module):
         """The raw input fields, in the order in which they are given."""
         return self.description.inputs
 
-    def forward(
+    def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
+        """Return logits, or targets for regression; arguments as those of `raw_outputs`."""
+        return self.description.loss.prediction(self.raw_outputs(*inputs, **extra))
+
+    def raw_outputs(
         self,
         *inputs: Tensor,
         conditions: tuple[Tensor, ...] = (),
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Return logits, or targets for regression."""
+        """Return the network's outputs as its loss takes them: with several a target (B, k · O), else as `forward`."""
         fields = self._seen
         if len(inputs) + len(conditions) != len(fields):
             names = ", ".join(field.name for field in fields)

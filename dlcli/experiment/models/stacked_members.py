@@ -142,8 +142,10 @@ def _together(
 ) -> Tensor:
     from torch.func import functional_call
 
+    whole = _RawOutputs(code)
+
     def one(own: dict[str, Tensor]) -> Tensor:
-        output: Tensor = functional_call(code, own, *call)
+        output: Tensor = functional_call(whole, {f"code.{name}": tensor for name, tensor in own.items()}, *call)
         return output
 
     try:
@@ -154,6 +156,18 @@ def _together(
             raise GroupError(group, cause) from error
         raise
     return outputs
+
+
+class _RawOutputs(nn.Module):
+    """A model's outputs as combinations take them."""
+
+    def __init__(self, code: nn.Module) -> None:
+        super().__init__()
+        self.code = code
+
+    def forward(self, *inputs: Tensor, **extra: Any) -> Tensor:
+        output: Tensor = self.code.raw_outputs(*inputs, **extra)  # type: ignore[operator]
+        return output
 
 
 class _Combining(nn.Module):
