@@ -65,6 +65,7 @@ EXPECTED = {
         "cross_entropy",
         "epsilon_insensitive",
         "focal",
+        "gaussian_nll",
         "hinge",
         "huber",
         "mae",

@@ -57,7 +57,7 @@ class GaussianNLL(Loss):
             )
         mean, logarithm = output.chunk(2, dim=-1)
         # The floor's value, the output's gradient.
-        logarithm = logarithm + (self._floored(logarithm) - logarithm).detach()
+        logarithm = self._floored(logarithm).detach() + (logarithm - logarithm.detach())
         return 0.5 * (logarithm + (target - mean).square() * torch.exp(-logarithm)).mean(-1)
 
     def prediction(self, output: Tensor) -> Tensor:

@@ -1,14 +1,25 @@
 """Laws of losses."""
 
 import torch
+from torch import Tensor
 
-from dlcli import Loss
+from dlcli import Loss, Task
 from dlcli.testing.examples import OUTPUTS, ideal_outputs, sample_outputs
 from dlcli.testing.law import Case, Law, assert_close, assert_finite
 from dlcli.testing.variants import MEMBERS, assert_stacks
 
 ROWS = 8
 STEPS = 3
+DESCENT = 200
+"""Steps towards the best outputs, where a loss alone knows what each of them means."""
+
+
+def _sample(loss: Loss, task: Task, generator: torch.Generator, steps: int | None = None) -> tuple[Tensor, Tensor]:
+    """Draw outputs as the loss takes them, and a target."""
+    output, target = sample_outputs(task, ROWS, generator, steps=steps)
+    if loss.outputs_per_target > 1:
+        output = torch.randn(*target.shape[:-1], loss.outputs_per_target * target.shape[-1], generator=generator)
+    return output, target
 
 
 def gives_one_value_a_sample(case: Case) -> None:
@@ -16,7 +27,7 @@ def gives_one_value_a_sample(case: Case) -> None:
     loss: Loss = case.component
     for task in sorted(loss.tasks):
         for steps, shape in ((None, (ROWS,)), (STEPS, (ROWS, STEPS))):
-            output, target = sample_outputs(task, ROWS, case.generator(), steps=steps)
+            output, target = _sample(loss, task, case.generator(), steps)
             values = loss.values(output, target)
             where = f"{case.label} for {task} of outputs {tuple(output.shape)}"
             assert values.shape == shape, f"{where}: values are {tuple(values.shape)}, expected {shape}"
@@ -29,7 +40,7 @@ def its_mean_is_the_mean_of_its_values(case: Case) -> None:
     loss: Loss = case.component
     for task in sorted(loss.tasks):
         for steps in (None, STEPS):
-            output, target = sample_outputs(task, ROWS, case.generator(), steps=steps)
+            output, target = _sample(loss, task, case.generator(), steps)
             message = f"{case.label} for {task}: mean() is not the mean of values()"
             assert_close(loss.mean(output, target), loss.values(output, target).mean(), message)
 
@@ -38,7 +49,7 @@ def a_sample_of_weight_zero_does_not_count(case: Case) -> None:
     """Each value and each weight depends on its own row alone, so that a row of weight 0 changes nothing."""
     loss: Loss = case.component
     for task in sorted(loss.tasks):
-        output, target = sample_outputs(task, ROWS, case.generator())
+        output, target = _sample(loss, task, case.generator())
         message = f"{case.label} for {task}: a row's value depends on the rows beside it"
         assert_close(loss.values(output[:3], target[:3]), loss.values(output, target)[:3], message)
         some, every = loss.weights(target[:3]), loss.weights(target)
@@ -55,7 +66,9 @@ def is_finite_for_outputs_far_out(case: Case) -> None:
     for task in sorted(loss.tasks):
         _, target = sample_outputs(task, ROWS, case.generator())
         right = ideal_outputs(task, target, confidence=100.0)
-        for output in (right, -right) if task.classifies else (right,):
+        if loss.outputs_per_target > 1:
+            right = 100 * _sample(loss, task, case.generator(1))[0].sign()
+        for output in (right, -right) if task.classifies or loss.outputs_per_target > 1 else (right,):
             output = output.clone().requires_grad_()
             values = loss.values(output, target)
             (gradient,) = torch.autograd.grad(values.sum(), output)
@@ -64,21 +77,84 @@ def is_finite_for_outputs_far_out(case: Case) -> None:
 
 
 def prefers_the_target(case: Case) -> None:
-    """Outputs that are right cost less than outputs that are wrong."""
+    """Outputs that are right cost less than outputs that are wrong; of several a target, those that cost less predict.
+
+    Which outputs are right only the loss knows where it has several a target: there, following its gradient from random
+    outputs must bring their prediction nearer to the target.
+    """
     loss: Loss = case.component
     for task in sorted(loss.tasks):
-        _, target = sample_outputs(task, ROWS, case.generator())
+        start, target = _sample(loss, task, case.generator())
+        if loss.outputs_per_target > 1:
+            before, after = (
+                (loss.prediction(o) - target).abs().mean() for o in (start, _descended(loss, start, target))
+            )
+            message = f"{case.label} for {task}: outputs that cost less predict worse, {after:g} from the target"
+            assert after < before / 2, f"{message} on average, before {before:g}"
+            continue
         right = ideal_outputs(task, target)
         wrong = -right if task.classifies else right + 1.0
         good, bad = float(loss.mean(right, target)), float(loss.mean(wrong, target))
         assert good < bad, f"{case.label} for {task}: right outputs cost {good:g}, wrong ones {bad:g}"
 
 
+def _descended(loss: Loss, start: Tensor, target: Tensor) -> Tensor:
+    output = start
+    for step in range(DESCENT):
+        output = output.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss.mean(output, target), output)
+        output = output - 0.1 * (1 - step / DESCENT) * gradient.sign()
+    return output.detach()
+
+
+def predicts_each_target(case: Case) -> None:
+    """`prediction` is one number a target, by the row's own outputs; `spread`, where it is given, one above 0."""
+    loss: Loss = case.component
+    several = loss.outputs_per_target > 1
+    assert not several or loss.tasks == {Task.REGRESSION}, f"{case.label}: several outputs a target are for regression"
+    for task in sorted(loss.tasks):
+        for steps in (None, STEPS):
+            output, target = _sample(loss, task, case.generator(), steps)
+            said, spread = loss.prediction(output), loss.spread(output)
+            shape = target.shape if several else output.shape
+            where = f"{case.label} for {task} of outputs {tuple(output.shape)}"
+            assert said.shape == shape, f"{where}: predictions are {tuple(said.shape)}, expected {tuple(shape)}"
+            assert_close(loss.prediction(output[:3]), said[:3], f"{where}: a prediction depends on the rows beside it")
+            if spread is not None:
+                assert spread.shape == shape, f"{where}: spreads are {tuple(spread.shape)}, expected {tuple(shape)}"
+                assert bool((spread > 0).all()), f"{where}: spreads are not above 0"
+
+
+def answers_in_own_units(case: Case) -> None:
+    """Outputs for scaled targets, put into own units by `own_units`, predict what was predicted in these units."""
+    loss: Loss = case.component
+    output, target = _sample(loss, Task.REGRESSION, case.generator())
+    offset, scale = torch.linspace(-3, 50, target.shape[-1]), torch.linspace(0.1, 20, target.shape[-1])
+    added, factor = loss.own_units(offset, scale)
+    width = (output.shape[-1],)
+    assert added.shape == factor.shape == width, f"{case.label}: own_units gives {tuple(added.shape)}, expected {width}"
+    own = output * factor + added
+    message = f"{case.label}: predictions in own units are not those of scaled targets, scaled back"
+    assert_close(loss.prediction(own), loss.prediction(output) * scale + offset, message)
+    before, after = loss.spread(output), loss.spread(own)
+    if before is not None and after is not None:
+        assert_close(after, before * scale, f"{case.label}: spreads in own units are not those of scaled targets")
+
+
+def its_prediction_stacks(case: Case) -> None:
+    """Predictions and spreads of members computed together under vmap are what each gets alone."""
+    for task in sorted(case.component.tasks):
+        output = torch.stack([_sample(case.component, task, case.generator(member))[0] for member in range(MEMBERS)])
+        assert_stacks(case, lambda loss, own: loss.prediction(own), output)
+        if case.component.spread(output) is not None:
+            assert_stacks(case, lambda loss, own: loss.spread(own), output)
+
+
 def gives_finite_gradients(case: Case) -> None:
     """Every output gets a finite gradient, and not all are zero."""
     loss: Loss = case.component
     for task in sorted(loss.tasks):
-        output, target = sample_outputs(task, ROWS, case.generator())
+        output, target = _sample(loss, task, case.generator())
         output.requires_grad_()
         (gradient,) = torch.autograd.grad(loss.mean(output, target), output)
         assert_finite(gradient, f"gradient of {case.label} for {task}")
@@ -88,7 +164,7 @@ def gives_finite_gradients(case: Case) -> None:
 def stacks(case: Case) -> None:
     """Members computed together under vmap get what each gets alone, with other per-member numbers too."""
     for task in sorted(case.component.tasks):
-        drawn = [sample_outputs(task, ROWS, case.generator(member)) for member in range(MEMBERS)]
+        drawn = [_sample(case.component, task, case.generator(member)) for member in range(MEMBERS)]
         output, target = (torch.stack(tensors) for tensors in zip(*drawn, strict=True))
         assert_stacks(case, lambda loss, one, true: (loss.values(one, true), loss.mean(one, true)), output, target)
 
@@ -122,7 +198,10 @@ LAWS = (
             gives_finite_gradients,
             stacks,
             fits_its_tasks,
+            predicts_each_target,
         )
     ),
+    Law(answers_in_own_units, ("loss",), methods=("prediction", "own_units")),
+    Law(its_prediction_stacks, ("loss",), methods=("prediction", "spread")),
     Law(its_weights_stack, ("loss",), methods=("weights",)),
 )
