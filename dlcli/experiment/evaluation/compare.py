@@ -167,7 +167,10 @@ def compare(
         raise UsageError(f"both are {one.address}; name two runs, or two members of one")
     check_same_rows(one, other)
     judges = judges_of(one.judge, other.judge)
-    outputs = tuple(opened.say().outputs for opened in (one, other))
+    first_outputs, second_outputs = (opened.say().outputs for opened in (one, other))
+    if judges[1].loss.outputs_per_target == 1:  # the second may have been trained with a loss that has several
+        second_outputs = other.judge.loss.prediction(second_outputs)
+    outputs = (first_outputs, second_outputs)
     both = tuple(
         answers_of(said, judge, opened.batches, opened.rows, opened.groups)
         for said, judge, opened in zip(outputs, judges, (one, other), strict=True)

@@ -72,7 +72,7 @@ def judges_of(one: Member, other: Member) -> tuple[Member, Member]:
     Raises:
         UsageError: The loss of the first takes outputs that the second has not.
     """
-    if one.loss.outputs_per_target > 1 and one.loss != other.loss:
+    if one.loss.outputs_per_target > 1 and type(one.loss) is not type(other.loss):
         raise UsageError(
             f"both runs are judged by the loss of the first, but {one.loss.name} takes {one.loss.outputs_per_target} "
             f"outputs a target, and the second was trained with {other.loss.name}; name the other run first"
