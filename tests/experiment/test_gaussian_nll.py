@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import dlcli
+from dlcli.cli.app import run as command
 from dlcli.errors import DataError, RecipeError, UsageError
 from dlcli.experiment.ensemble import ensemble
 from dlcli.experiment.evaluate import evaluate
@@ -20,6 +21,7 @@ from dlcli.experiment.models.answering import Answering
 from dlcli.experiment.predict import predict
 from dlcli.experiment.train import train
 
+HOUSING = Path(__file__).parents[2] / "recipes/housing"
 ROWS = {"train": 400, "val": 60, "test": 200}
 UNITS, ORIGIN = torch.tensor([300.0, 0.1]), torch.tensor([5000.0, -2.0])
 
@@ -31,7 +33,7 @@ def rows_of(split):
 
 def noise_of(x):
     """The true σ of both targets: that of the first hangs on the third input."""
-    return torch.stack([torch.exp(x[..., 2]), torch.ones_like(x[..., 2])], -1) * UNITS * 0.3
+    return torch.stack([torch.exp(x[..., 2]), torch.ones_like(x[..., 2])], -1) * UNITS * 0.5
 
 
 def write(path, *, steps=()):
@@ -87,7 +89,7 @@ def test_means_and_deviations_are_those_of_the_data_and_every_figure_is_theirs(r
     assert expected < torchs(mean, constant, y) - 0.1
     told = evaluate(done.run, plugins=plugins)
     assert told.metrics["loss"] == pytest.approx(expected, rel=1e-5)
-    assert told.metrics["rmse"] == pytest.approx((y - mean).square().mean().sqrt().item(), rel=1e-5)
+    assert told.metrics["rmse"] == pytest.approx((y - mean).square().mean(dim=0).sqrt().mean().item(), rel=1e-5)
     assert done.test == pytest.approx(told.metrics, rel=1e-5)
     assert told.intervals["loss"].low < expected < told.intervals["loss"].high
     assert [target.name for target in told.targets] == ["price", "share"]
@@ -190,6 +192,22 @@ def test_answers_at_every_position(regression, plugins):
     assert mean.shape == deviation.shape == y.shape == (200, 5, 2)
     assert done.test["loss"] == pytest.approx(torchs(mean, deviation, y), rel=1e-5)
     assert evaluate(done.run, plugins=plugins).metrics["loss"] == pytest.approx(done.test["loss"], rel=1e-5)
+
+
+def test_on_housing_it_beats_the_best_single_variance_and_knows_how_far_off_it_is(folder, plugins):
+    table = [str(HOUSING / "housing.csv"), "-o", "housing.h5", "--target", "-1", "--test", "0.2", "-q"]
+    assert command(["data", "import", *table]) == 0
+    done = train(HOUSING / "gaussian.toml", overrides=['data.path="housing.h5"'], plugins=plugins)
+    with h5py.File("housing.h5") as file:
+        x, y = torch.from_numpy(file["test/x"][:]), torch.from_numpy(file["test/y"][:]).float().reshape(-1, 1)
+    mean, deviation = answers(done.run, x)
+    assert done.test["loss"] == pytest.approx(torchs(mean, deviation, y), rel=1e-5)
+    for figures in (done.val, done.test):
+        best_single = 0.5 * (math.log(figures["rmse"] ** 2) + 1)
+        assert figures["loss"] < best_single - 0.1
+    within = ((y - mean).abs() < deviation).float().mean().item()
+    print(f"{within:.1%} of {len(y)} test rows within one σ")
+    assert 0.6 < within < 0.85
 
 
 def test_it_starts_from_a_run_with_another_loss_but_for_the_head(regression):
