@@ -165,7 +165,7 @@ def test_bags_are_trained_and_boosting_is_refused(recipe, regression, plugins):
             ensemble({**tables, "ensemble": {"strategy": strategy, "members": 2}}, plugins=plugins)
 
 
-@pytest.mark.parametrize("format", ["safetensors", "onnx", "pt2"])
+@pytest.mark.parametrize("format", ["safetensors", "onnx"])
 def test_exports_give_the_deviation_beside_the_mean(regression, plugins, folder, format):
     if format == "onnx":
         pytest.importorskip("onnxruntime")
