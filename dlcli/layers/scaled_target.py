@@ -5,6 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+SCALING = ("target_offset", "target_scale")
+"""Names of its buffers."""
+
 
 class ScaledTarget(nn.Module):
     """A network for regression whose answers are in the target's own units: output · scale + offset.

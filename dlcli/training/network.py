@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
 from dlcli.layers.dropout import Randomized, random_bits, replace_dropout, set_dropout_source
-from dlcli.layers.scaled_target import ScaledTarget
+from dlcli.layers.scaled_target import SCALING, ScaledTarget
 from dlcli.training.initial_values import fill_weights, suited_initializer
 
 
@@ -34,7 +34,10 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
         initializer = suited_initializer(member.initializer, member.architecture)
         fill_weights(network, initializer, stream(member.seed, "initializer"))
     if member.initial_state is not None:
-        network.load_state_dict(member.initial_state, strict=False)
+        # Weights of another member; how targets are scaled is the member's own, as it is for its training rows.
+        scaling = SCALING if member.target_scale is not None else ()
+        initial = {name: tensor for name, tensor in member.initial_state.items() if name not in scaling}
+        network.load_state_dict(initial, strict=False)
     for name in member.frozen:
         parameters[name].requires_grad_(False)
     return network.to(device).train()

@@ -134,3 +134,17 @@ def test_padding_and_targets_that_never_change(folder, recipe, plugins):
     valid = np.concatenate([y[row, : length[row], 0] for row in rows])
     assert scale.offset.tolist() == pytest.approx([valid.mean(), 7])
     assert scale.scale.tolist() == pytest.approx([valid.std(), 1])
+
+
+def test_a_start_from_another_run_keeps_the_scale_of_its_own_targets(data, regression, plugins, folder):
+    x, y, _ = data
+    with h5py.File(folder / "other.h5", "w") as file:
+        for split, rows in (("train", slice(0, 120)), ("val", slice(120, 160)), ("test", slice(160, ROWS))):
+            file[f"{split}/x"], file[f"{split}/y"] = x[rows], y[rows] * 10 + 7
+    first = dlcli.train(regression(), plugins=plugins)
+    still = {"epochs": 1, "optimizer": {"name": "sgd", "lr": 1e-9}}
+    second = dlcli.train(regression("other.h5", train=still), start_from=first.run, plugins=plugins)
+    inputs = torch.from_numpy(x[160:])
+    with torch.no_grad():
+        before, after = (dlcli.load(done.run)(inputs).numpy() for done in (first, second))
+    np.testing.assert_allclose((after - (before * 10 + 7)) / UNITS, 0, atol=2e-2)
