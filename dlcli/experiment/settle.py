@@ -78,8 +78,8 @@ def settled_loss(recipe: Recipe) -> Loss:
 
 
 def settled_metrics(recipe: Recipe) -> dict[str, Metric]:
-    """Return the metrics of a settled recipe by name."""
-    return {metric.name: metric for metric in recipe.train.metrics or ()}
+    """Return the metrics of a settled recipe by what they are called."""
+    return {metric.label: metric for metric in recipe.train.metrics or ()}
 
 
 def direction(monitor: str, metrics: Mapping[str, Metric]) -> Direction:
@@ -115,7 +115,7 @@ def _fit_problems(loss: Loss, metrics: tuple[Metric, ...], dataset: Dataset) -> 
 
 def _monitor_problems(monitor: str, metrics: tuple[Metric, ...], has_val: bool) -> list[Problem]:
     """A monitor that will not be computed."""
-    there = ["train_loss", *(["val_loss", *(f"val_{metric.name}" for metric in metrics)] if has_val else [])]
+    there = ["train_loss", *(["val_loss", *(f"val_{metric.label}" for metric in metrics)] if has_val else [])]
     if monitor in there:
         return []
     why = "" if has_val else '; there are no validation rows: set data.split.val, or train.monitor = "train_loss"'

@@ -44,8 +44,22 @@ def test_nothing_else_may_be_monitored(train, message, registry):
 
 def test_a_metric_may_not_be_there_twice_under_whatever_name(registry):
     assert problems({"train": {"metrics": ["ece", "accuracy", {"name": "fakes:ece", "bins": 3}]}}, registry) == [
-        "train.metrics[2]: the metric 'ece' is there twice: remove one of them"
+        "train.metrics[2]: the metric 'ece' is there twice: give one of them an id of its own, such as id = \"ece_2\""
     ]
+
+
+def test_metrics_with_ids_of_their_own_may_be_there_twice(registry):
+    metrics = ["ece", {"name": "ece", "bins": 3, "id": "ece_3"}]
+    recipe = load_recipe({**SMALL, "train": {"metrics": metrics, "monitor": "val_ece_3"}}, registry)
+    assert [metric.label for metric in recipe.train.metrics] == ["ece", "ece_3"]
+    assert (
+        "'loss' is what the loss is called"
+        in problems({"train": {"metrics": [{"name": "ece", "id": "loss"}]}}, registry)[0]
+    )
+    assert (
+        "'ece' is there twice"
+        in problems({"train": {"metrics": [*metrics[:1], {"name": "accuracy", "id": "ece"}]}}, registry)[0]
+    )
 
 
 def test_a_regularizer_that_is_there_twice_needs_an_id(registry):
