@@ -22,8 +22,10 @@ from dlcli.experiment.fold_file import read_saved_folds
 from dlcli.experiment.rehearsal import rehearse_regularizers, rows_of_zeros
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.layers.input_layers import UnfitInputLayersError, in_front
+from dlcli.layers.window_watch import WindowWatch
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
+from dlcli.training.out_of_memory import out_of_memory_told
 
 SHOWN_DIGITS = 12
 """Of a digest, where people compare it."""
@@ -232,11 +234,14 @@ def check_architecture(member: Member) -> None:
 
     Raises:
         RecipeError: It cannot; the place in the recipe is said.
+        TrainingError: It is larger than memory.
     """
+    cpu = torch.device("cpu")
     try:
-        network = build_network(member, torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            _on_one_row(network.eval(), member)
+        with out_of_memory_told(lambda: "where the network was built", cpu, member.batch_size):
+            network = build_network(member, cpu)
+            with torch.random.fork_rng(devices=[]), torch.no_grad(), WindowWatch(network, member.architecture.name):
+                _on_one_row(network.eval(), member)
     except ValueError as error:
         key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
         raise RecipeError([Problem("", key, str(error))]) from error

@@ -30,6 +30,9 @@ class Window:
 
         Args:
             size: N, the axis's pixels.
+
+        Returns:
+            N'.
         """
         return Fraction(size - self.span + 2 * self.padding, self.stride) + 1
 
@@ -53,15 +56,31 @@ def output_size(where: str, what: str, size: int, window: Window, *, floor: bool
     places = window.places(size)
     if places >= 1 and (floor or places.denominator == 1):
         return int(places)
-    kernel = f"{window.kernel}" + (f" (spans {window.span} with dilation {window.dilation})" * (window.dilation > 1))
-    told = (
-        f"{where}: N' = (N − F + 2P) / S + 1 = ({size} − {window.span} + 2·{window.padding}) / {window.stride} + 1 = "
-        f"{float(places):g} for {what} {size}, kernel_size {kernel}, padding {window.padding}, stride {window.stride}"
-    )
+    told = arithmetic(where, what, size, window)
     if places < 1:
         raise ValueError(f"{told}: the window is larger than what is left there; {what_fits(size, window)}")
     raise ValueError(
         f"{told}: pixels at the end would be dropped; {what_fits(size, window)}, or floor = true to drop them"
+    )
+
+
+def arithmetic(where: str, what: str, size: int, window: Window) -> str:
+    """Return, in words, how many places a window has, with all numbers that decide it.
+
+    Args:
+        where: Name of the layer.
+        what: What is read, such as `height`.
+        size: N, its pixels.
+        window: The window.
+
+    Returns:
+        A clause, such as `stem: N' = (N − F + 2P) / S + 1 = …`.
+    """
+    kernel = f"{window.kernel}" + (f" (spans {window.span} with dilation {window.dilation})" * (window.dilation > 1))
+    return (
+        f"{where}: N' = (N − F + 2P) / S + 1 = ({size} − {window.span} + 2·{window.padding}) / {window.stride} + 1 = "
+        f"{float(window.places(size)):g} for {what} {size}, kernel_size {kernel}, padding {window.padding}, "
+        f"stride {window.stride}"
     )
 
 
@@ -71,6 +90,9 @@ def what_fits(size: int, window: Window) -> str:
     Args:
         size: N, the axis's pixels.
         window: The window that does not fit.
+
+    Returns:
+        A clause, such as `padding 1 or 3, or stride 1 would fit`.
     """
     found = []
     for name in ("padding", "stride"):
