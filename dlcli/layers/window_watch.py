@@ -26,6 +26,7 @@ class Slide:
         size: N, its pixels.
         window: The window.
         ceil: Whether a window may reach over the end, as poolings allow, so that none is dropped.
+        pools: Whether it is a pooling's.
     """
 
     where: str
@@ -33,6 +34,7 @@ class Slide:
     size: int
     window: Window
     ceil: bool = False
+    pools: bool = False
 
     @property
     def dropped(self) -> int:
@@ -43,10 +45,9 @@ class Slide:
         """Return what is dropped at the end, and what would fit."""
         lost = max(0, self.dropped - self.window.padding)
         what = f"the last {'pixel' if lost == 1 else f'{lost} pixels'}" if lost else "some of the padding"
+        fits = what_fits(self.size, self.window, pools=self.pools)
         text = arithmetic(self.where, self.what, self.size, self.window)
-        return (
-            f"{text}: torch takes the whole number below and does not read {what}; {what_fits(self.size, self.window)}"
-        )
+        return f"{text}: torch takes the whole number below and does not read {what}; {fits}"
 
 
 class WindowWatch:
@@ -87,15 +88,15 @@ class WindowWatch:
         """Refuse a window that fits nowhere, before torch does in words of its own."""
         if not arguments or not isinstance(arguments[0], Tensor):
             return
-        axes = _axes(module)
+        axes, pools = _axes(module), not isinstance(module, _ConvNd)
         sizes = arguments[0].shape[-axes:]
         seen: dict[tuple[int, Window], list[str]] = {}
         for what, size, window in zip(AXES[axes], sizes, _windows(module, axes), strict=True):
-            output_size(self._layers[module], what, size, window, floor=True)
+            output_size(self._layers[module], what, size, window, floor=True, pools=pools)
             seen.setdefault((size, window), []).append(what)
         ceil = bool(getattr(module, "ceil_mode", False))
         for (size, window), names in seen.items():
-            self.slides.append(Slide(self._layers[module], " and ".join(names), size, window, ceil))
+            self.slides.append(Slide(self._layers[module], " and ".join(names), size, window, ceil, pools))
 
 
 def not_whole(slides: Iterable[Slide]) -> str | None:

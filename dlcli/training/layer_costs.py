@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
 from dlcli.training.flop_counter import flop_counter, recurrent_multiply_adds
+from dlcli.training.live_memory import storage_of
 
 
 @dataclass
@@ -64,7 +65,7 @@ class LayerCosts:
     def __init__(self, network: nn.Module, known: Iterable[Tensor]) -> None:
         self._network = network
         self._names = {module: name or "network" for name, module in network.named_modules()}
-        self._seen = {tensor.untyped_storage()._cdata for tensor in known}
+        self._seen = {storage._cdata for tensor in known if (storage := storage_of(tensor)) is not None}
         self._costs: dict[nn.Module, LayerCost] = {}
         self._ended: list[nn.Module] = []
         self._calls: list[_Call] = []
@@ -139,8 +140,8 @@ class LayerCosts:
         return self._counter.get_total_flops()
 
     def _keep(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._seen:
+        storage = storage_of(tensor)
+        if storage is not None and storage._cdata not in self._seen:
             # Alive until the backward pass, so that no other takes its place meanwhile.
             self._seen.add(storage._cdata)
             self.kept_bytes += storage.nbytes()

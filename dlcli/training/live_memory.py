@@ -10,6 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
+def storage_of(tensor: Tensor) -> torch.UntypedStorage | None:
+    """Return what holds a tensor's numbers; None of sparse and nested ones, which hold several tensors."""
+    return tensor.untyped_storage() if tensor.layout is torch.strided else None
+
+
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While entered, notes after every operation how many bytes live tensors take.
 
@@ -26,7 +31,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, known: Iterable[Tensor], begun: Iterable[Tensor] = ()) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         # Kept, so that no other storage takes the place of one of them.
-        self._kept = [tensor.untyped_storage() for tensor in known]
+        self._kept = [storage for tensor in known if (storage := storage_of(tensor)) is not None]
         self._known = {storage._cdata for storage in self._kept}
         self._living: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._bytes = 0
@@ -44,7 +49,9 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return made
 
     def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
+        storage = storage_of(tensor)
+        if storage is None:
+            return
         key, size = storage._cdata, storage.nbytes()
         if key in self._known or key in self._living:
             return

@@ -214,4 +214,4 @@ def _gradients(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _bytes(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor.layout is torch.strided)

@@ -159,3 +159,8 @@ def test_pixels_that_torch_drops_are_a_note(folder, plugins, recipe):
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
 def test_recipes_of_ours_are_built_without_a_note(plugins, name):
     assert dlcli.build(Path(__file__).parents[2] / f"recipes/digits/{name}.toml", plugins=plugins).notes == ()
+
+
+@pytest.mark.parametrize("model", [{"architecture": "mlp"}, {"architecture": "cnn"}, {"architecture": "svm"}], ids=str)
+def test_defaults_are_built_without_a_note(folder, plugins, recipe, model):
+    assert dlcli.build(recipe(model=model), plugins=plugins).notes == ()

@@ -82,3 +82,16 @@ def test_pixels_that_are_dropped_are_told():
 )
 def test_what_fits_whatever_comes_is_not_told(layer):
     assert not_whole(watched(nn.Sequential(layer), 1, 1, 7, 5)) is None
+
+
+@pytest.mark.parametrize("kind", [nn.MaxPool1d, nn.AvgPool1d])
+@pytest.mark.parametrize("size", range(3, 12))
+def test_what_is_proposed_for_a_pooling_is_what_torch_takes(kind, size):
+    for kernel, stride in itertools.product(range(2, 6), range(1, 5)):
+        if (size - kernel) % stride == 0 and kernel <= size:
+            continue
+        told = what_fits(size, Window(kernel, stride), pools=True)
+        for name, values in re.findall(r"(padding|stride) ([\d, or]+)", told):
+            for value in re.findall(r"\d+", values):
+                layer = kind(kernel, **{"stride": stride, name: int(value)})
+                assert not_whole(watched(nn.Sequential(layer), 1, 1, size)) is None

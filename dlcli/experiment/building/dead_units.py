@@ -9,8 +9,8 @@ from torch.utils.hooks import RemovableHandle
 
 FEWEST = 32
 """Values of a unit from which it is judged: of fewer, many are 0 by chance."""
-SHARE = 0.1
-"""Of a layer's units, how many must be dead to be told: a few always are."""
+SHARE = 1 / 3
+"""Of a layer's units, how many must be dead to be told: behind another relu, up to a quarter are as a rule."""
 
 
 class DeadUnits:

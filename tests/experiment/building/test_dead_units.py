@@ -1,3 +1,5 @@
+import h5py
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -28,13 +30,13 @@ def with_dead(layer, dead):
     ],
 )
 def test_units_that_are_0_on_every_row_and_place_are_counted(layer, x):
-    (note,) = notes(with_dead(layer, 5), x)
-    assert note.startswith("relu units that are 0 on every row of the first batch learn nothing: 5 of 20 in 1; ")
+    (note,) = notes(with_dead(layer, 7), x)
+    assert note.startswith("relu units that are 0 on every row of the first batch learn nothing: 7 of 20 in 1; ")
 
 
 def test_a_few_dead_units_and_few_rows_are_not_told():
-    assert notes(with_dead(nn.Linear(4, 20), 1), torch.randn(64, 4)) == []
-    assert notes(with_dead(nn.Linear(4, 20), 5), torch.randn(16, 4)) == []
+    assert notes(with_dead(nn.Linear(4, 20), 6), torch.randn(64, 4)) == []
+    assert notes(with_dead(nn.Linear(4, 20), 20), torch.randn(16, 4)) == []
     assert notes(with_dead(nn.Linear(4, 20), 0), torch.randn(64, 4)) == []
 
 
@@ -45,8 +47,13 @@ def test_many_layers_are_told_in_one_note():
 
 
 def test_build_tells_them_of_raw_values_and_not_of_standardized_ones(folder, plugins, recipe):
-    """Pixels from 0 to 16 are never below 0, so that a unit has nearly one sign on all rows."""
-    raw = {**recipe()["data"], "preprocess": []}
-    model = {"architecture": "mlp", "hidden": [64, 64]}
-    told = [dlcli.build(recipe(model=model, data=data), plugins=plugins).notes for data in (raw, recipe()["data"])]
+    """Values far from 0: a unit has one sign on all rows."""
+    with h5py.File("far.h5", "w") as file:
+        file["x"] = (1000 + np.random.default_rng(0).normal(size=(200, 8))).astype("float32")
+        file["y"] = np.arange(200) % 2
+        file["y"].attrs["classes"] = ["no", "yes"]
+    told = [
+        dlcli.build(recipe(data={"path": "far.h5", "preprocess": preprocess}), plugins=plugins).notes
+        for preprocess in ([], ["standardize"])
+    ]
     assert [any("learn nothing" in note for note in notes) for notes in told] == [True, False]
