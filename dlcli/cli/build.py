@@ -16,7 +16,8 @@ def build(
     """Check everything that training needs, on one batch.
 
     Validates the recipe and the data, and sends one batch forward and backward.
-    Shows the task, and every layer with its output shape and parameters.
+    Shows the task, every layer with its output shape, parameters, multiply-adds and memory, what training takes of the
+    device's memory and whether it fits, and advice on the network.
     Trains nothing and writes nothing.
     """
     from dlcli.experiment.build import build as build_recipe

@@ -23,6 +23,7 @@ from dlcli.plugins import Plugins, load_plugins
 from dlcli.report.find_lr import find_lr_svg
 from dlcli.training.device import choose_device
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.step import Step
 from dlcli.training.threads import suitable_threads
 
@@ -114,7 +115,7 @@ def find_lr(
         StorageError: The picture could not be written.
         RecipeError: The recipe is wrong; all problems at once.
         DataError: The dataset cannot be used.
-        TrainingError: The loss was not finite from the start, or diverged at once.
+        TrainingError: The loss was not finite from the start, or diverged at once; or memory ran out.
     """
     if svg is not None:
         check_output(svg, option="--svg")
@@ -124,8 +125,9 @@ def find_lr(
     prepared = beginning.prepared
     where = choose_device(prepared.recipe.train.device)
     learnt = [member.training_rows for member in prepared.plan.members]
-    batches = make_batches(prepared.dataset, where, learnt, prepared.recipe.seed)
-    points, ended = _climb(prepared.member, batches, where)
+    with out_of_memory_told(lambda: "in the range test", where, prepared.member.batch_size):
+        batches = make_batches(prepared.dataset, where, learnt, prepared.recipe.seed)
+        points, ended = _climb(prepared.member, batches, where)
     if len(points) <= SETTLING:
         raise TrainingError(_diverged_at_once(points, ended, prepared.recipe.data.path))
     steepest, minimum = suggest(points)

@@ -10,9 +10,10 @@ import torch
 
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Engine, Halving, Member, Result, Watch
-from dlcli.errors import Interrupted, TrainingError, UsageError
+from dlcli.errors import Interrupted, UsageError
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.loop import Loop
+from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.population import make_plan, read_plan, structure, write_plan
 from dlcli.training.progress import Progress
 from dlcli.training.stack import Stack
@@ -64,21 +65,10 @@ def fit(
     with torch.random.fork_rng(devices=cuda), closing(history_file):
         population = _Population(members, around, engine, resume)
         try:
-            return population.run(halving)
+            with out_of_memory_told(lambda: f"in epoch {population.epoch + 1}", device, members[0].batch_size):
+                return population.run(halving)
         except StopRequested:
             raise Interrupted(f"interrupted after epoch {population.epoch} of {members[0].epochs}") from None
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"memory of {device} ran out in epoch {population.epoch + 1}: {str(error).splitlines()[0]}; "
-                f"try a smaller train.batch_size (now {members[0].batch_size}) or a smaller network"
-            ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out; on a CPU torch tells it in words alone."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 class _Population:
