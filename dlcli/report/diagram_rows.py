@@ -137,14 +137,15 @@ def _is_closed(rows: Sequence[Row], start: int, length: int, times: int) -> bool
 
 
 def _is_given(rows: Sequence[Row], place: int) -> bool:
-    return rows[place].block.kind in ENDS
+    """Return whether a row is what all of several equal parts may read."""
+    return rows[place].block.kind in ("condition", "parameter")
 
 
 def _sign(rows: Sequence[Row], place: int) -> object:
     """Return what equal rows of different parts have in common: all but their names."""
     row = rows[place]
     sources = tuple((source, 0) if _is_given(rows, source) else (0, place - source) for source in row.sources)
-    if _is_given(rows, place):
+    if row.block.kind in ENDS:
         return place  # equal to no other
     blocks = (row.block, *row.beside)
     return sources, tuple((_words(b), b.kind, b.shape, b.parameters) for b in blocks)

@@ -94,12 +94,22 @@ def _draw_row(drawing: Drawing, row: Row, place: Place) -> None:
         learnt = parameters_text(row)
         drawing.text((right, base + 17), learnt, size=SMALL, anchor="end", fill=FADED)
         room = right - left - text_width(learnt, SMALL) - PADDING
-        drawing.text((left, base + 17), second_line(row.block), size=SMALL, fill=FADED, most=room)
+        below = second_line(row.block)
+        drawing.text((left, base + 17), _ending(below, room), size=SMALL, fill=FADED, hint=below)
     for block in row.beside:
         fill, edge = COLOURS[block.kind]
         begin, end = end, end + chip_width(block)
         drawing.box((begin, place.top), (end, place.bottom), fill=fill, stroke=edge, radius=4, hint=block.name)
         drawing.text(((begin + end) / 2, place.centre + 4), block.label, size=CHIP, anchor="middle")
+
+
+def _ending(name: str, most: float) -> str:
+    """Return a name whose beginning is left out where it is too long: what it ends with tells layers apart."""
+    if text_width(name, SMALL) <= most:
+        return name
+    while text_width(f"…{name}", SMALL) > most:
+        name = name[1:]
+    return f"…{name}"
 
 
 def _draw_legend(drawing: Drawing, rows: list[Row], height: float, right: float) -> None:

@@ -9,7 +9,7 @@ from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.experiment.overfitting.attempt import Attempt
 from dlcli.training.evaluation import forward
-from dlcli.training.objective import batch_loss
+from dlcli.training.objective import batch_loss, position_mask
 
 DEAD = 0.5
 """Share of a layer's units that give one value whatever the row, from which on it is worth telling."""
@@ -72,7 +72,7 @@ def causes(
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     if trained < counted:
         yield f"frozen parameters: only {trained:,} of {counted:,} are trained; leave out train.freeze"
-    numbers = batch.target.numel()
+    numbers = _numbers(batch)
     if trained <= numbers:
         yield (
             f"too small a network: {trained:,} trained parameters for {numbers:,} numbers to learn; make it wider or "
@@ -83,6 +83,18 @@ def causes(
             "too small a network: its answers are an affine map of its inputs, which need not fit every batch; take "
             "mlp, or train.batch_size smaller"
         )
+
+
+def _numbers(batch: Batch) -> int:
+    """Return how many classes, labels or values the rows and positions that count have."""
+    target = batch.target
+    counted = torch.ones_like(target, dtype=torch.bool)
+    if batch.weight is not None:
+        counted &= (batch.weight != 0).view(-1, *[1] * (target.ndim - 1))
+    mask = position_mask(batch, target.shape[1]) if target.ndim > 1 else None
+    if mask is not None and mask.shape == target.shape[:2]:
+        counted &= mask.bool().view(*mask.shape, *[1] * (target.ndim - 2))
+    return int(counted.sum())
 
 
 def _far_targets(member: Member, batch: Batch) -> str | None:
