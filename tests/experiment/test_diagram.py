@@ -88,6 +88,12 @@ def test_blocks_have_the_names_of_the_layer_table_and_its_shapes(folder, plugins
     assert found == {layer.name: (layer.output_shape, layer.parameters) for layer in layers}
 
 
+@pytest.mark.parametrize("name", ["linear", "svm"])
+def test_what_does_nothing_is_not_drawn(plugins, name):
+    graph = graph_of(plugins, name, io(field("x", "features", 7)))
+    assert labels(graph) == ["features", "Linear 7 → 10", "output"]
+
+
 def test_a_residual_block_is_a_sum_of_what_went_in_and_what_came_out(plugins):
     graph = graph_of(plugins, "resnet", io(IMAGE), depth=None, blocks=[1, 1], width=4)
     sums = [block for block in graph.blocks if block.label == "+"]

@@ -124,7 +124,7 @@ class _Tracer(TorchFunctionMode):
     def _leave(self, name: str) -> Any:
         def note(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any], output: object) -> None:
             self._depth -= 1
-            if self._depth or isinstance(module, nn.Identity) or (isinstance(module, Dropout) and not module.active):
+            if self._depth or _passes_on(module):
                 return
             sources = self.sources((arguments, keywords)) or self.latest()
             counted = sum(parameter.numel() for parameter in module.parameters())
@@ -173,6 +173,14 @@ class _Tracer(TorchFunctionMode):
         self.blocks.append(Block(name, label.text, label.kind, tuple(tensor.shape), learnt, ()))
         self._made[id(tensor)] = tensor, len(self.blocks) - 1
         return len(self.blocks) - 1
+
+
+def _passes_on(module: nn.Module) -> bool:
+    """Return whether a layer is none: it does nothing in training either, as an empty sequence or a dropout at 0."""
+    if isinstance(module, Dropout):
+        return not module.active
+    empty = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict) and not list(module.children())
+    return empty or isinstance(module, nn.Identity)
 
 
 def _tensors(value: object) -> Iterator[Tensor]:
