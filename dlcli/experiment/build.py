@@ -19,6 +19,7 @@ from dlcli.experiment.building.advice import advice
 from dlcli.experiment.building.dead_units import DeadUnits
 from dlcli.experiment.building.device_memory import available_bytes
 from dlcli.experiment.building.preflight import LayerRow, Preflight, Regularized
+from dlcli.experiment.diagram.file import check_diagram, write_diagram
 from dlcli.experiment.prepare import placed, prepare
 from dlcli.experiment.train import check_extras
 from dlcli.experiment.warm_start import frozen_parameters
@@ -41,24 +42,32 @@ def build(
     *,
     overrides: Sequence[str] = (),
     device: str | None = None,
+    diagram: Path | None = None,
     plugins: Plugins | None = None,
 ) -> Preflight:
-    """Check a recipe and its data, build the network, and take one batch forward and backward; leaves nothing behind.
+    """Check a recipe and its data, build the network, and take one batch forward and backward.
+
+    Nothing is left behind but the diagram that is asked for.
 
     Args:
         recipe: A recipe file, or a recipe as a mapping.
         overrides: `key=value` texts, as after `--set`.
         device: Wins over `train.device`.
+        diagram: File for a picture of the network, SVG; None for none.
         plugins: Loaded plugins; loaded here where None.
 
     Returns:
         What was found out.
 
     Raises:
+        UsageError: No diagram can be left at `diagram`.
+        StorageError: It could not be written.
         RecipeError: The recipe is wrong; all problems at once.
         DataError: The dataset cannot be used.
         TrainingError: The first batch gives no finite loss, or memory ran out.
     """
+    if diagram is not None:
+        check_diagram(diagram)
     plugins = plugins or load_plugins()
     extra = [Override("train.device", ("train", "device"), device)] if device else []
     source = recipe if isinstance(recipe, Mapping) else Path(recipe)
@@ -85,6 +94,8 @@ def build(
             f"the loss of the first batch is {first.loss}: look at the data with dlcli data check {checked.data.path}, "
             'and set preprocess = ["standardize"] under [data]'
         )
+    if diagram is not None:
+        write_diagram(diagram, checked.name, member, first.network, room.rows_of(batch))
     parameters = dict(first.network.named_parameters())
     silent = [name for name, parameter in parameters.items() if parameter.requires_grad and parameter.grad is None]
     ids = [regularizer.id for regularizer in checked.regularizers]
