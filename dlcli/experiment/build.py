@@ -1,5 +1,6 @@
 """The use case behind `dlcli build`: everything that can be found out before training."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,16 +17,20 @@ from dlcli.contracts.regularizer import METHODS
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
 from dlcli.experiment.prepare import placed, prepare
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import check_extras
 from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override
-from dlcli.training.device import choose_device
+from dlcli.training.accumulation import step_batches
+from dlcli.training.determinism import determinism
 from dlcli.training.initial_values import suited_initializer
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.regularization import Regularization
 from dlcli.training.step import Step
+from dlcli.training.switched_step import make_step
+from dlcli.training.switches import loop_only, switch_notes
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,11 @@ class Preflight:
         loss: Name of the loss.
         loss_value: Loss of the first batch before training, without penalties.
         batch_size: Rows in a batch.
-        steps_per_epoch: Batches in an epoch.
+        steps_per_epoch: Optimizer steps in an epoch.
         regularized: What each regularizer does, by its id.
         device: Where the batch was computed.
         init: What filled the weights, with its parameters; None where they are the architecture's own.
+        switches: The switches of training that are not as they are by default, by key.
         notes: What the user should know.
     """
 
@@ -105,6 +111,7 @@ class Preflight:
     device: str
     notes: tuple[str, ...]
     init: Mapping[str, Any] | None = None
+    switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -139,7 +146,7 @@ def build(
     source = recipe if isinstance(recipe, Mapping) else Path(recipe)
     checked = load_recipe(source, plugins.registry, [*overrides, *extra])
     check_extras(checked)
-    where = choose_device(checked.train.device)
+    where = training_device(checked)
     with placed(source):
         prepared = prepare(checked, plugins.registry)
     if checked.train.freeze is not None:
@@ -148,7 +155,8 @@ def build(
     member, dataset = prepared.member, prepared.dataset
     learnt = [each.training_rows for each in prepared.plan.members]
     batches = make_batches(dataset, where, learnt, prepared.recipe.seed)
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[where] if where.type == "cuda" else [])
+    with forked, determinism(member.switches.deterministic, where):
         network = build_network(member, where)
         seed_epoch(active_dropouts(network), member, 1, where)
         parameters = dict(network.named_parameters())
@@ -162,6 +170,9 @@ def build(
         batch = next(batches.training(member, 1))
         with _Shapes(network) as shapes:
             loss = float(step(batch))
+        if loop_only(member.switches) is not None:  # what switches change of a step must work, too
+            groups = step_batches(batches.training(member, 1), member.switches.accumulate)
+            make_step(member, network, optimizer, where)(next(groups))
     if not torch.tensor(loss).isfinite():
         raise TrainingError(
             f"the loss of the first batch is {loss}: look at the data with dlcli data check {checked.data.path}, "
@@ -183,16 +194,18 @@ def build(
         loss=member.loss.name,
         loss_value=loss,
         batch_size=member.batch_size,
-        steps_per_epoch=batches.steps(member),
+        steps_per_epoch=member.switches.steps(batches.steps(member)),
         regularized=dict(zip([r.id for r in checked.regularizers], _regularized(member, network), strict=True)),
         device=str(where),
         notes=(
             *prepared.plan.notes,
+            *switch_notes(member.switches, where),
             *_streamed(dataset),
             *_missing(dataset),
             *(f"{name} got no gradient: the loss does not depend on it" for name in silent),
         ),
         init=_init(member),
+        switches=member.switches.changed,
     )
 
 

@@ -21,9 +21,11 @@ from dlcli.errors import DataError, Problem, RecipeError, UsageError
 from dlcli.experiment.fold_file import read_saved_folds
 from dlcli.experiment.rehearsal import rehearse_regularizers, rows_of_zeros
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
+from dlcli.experiment.switches import recipe_switches
 from dlcli.layers.input_layers import UnfitInputLayersError, in_front
 from dlcli.recipe.model import Recipe
 from dlcli.training.network import build_network
+from dlcli.training.switches import unfit_switch
 
 SHOWN_DIGITS = 12
 """Of a digest, where people compare it."""
@@ -221,6 +223,7 @@ def make_member(
         direction=direction(monitor, metrics),
         select=train.select,
         keep=Keep(**dict(train.keep_checkpoints)),
+        switches=recipe_switches(recipe),
     )
 
 
@@ -244,6 +247,8 @@ def check_architecture(member: Member) -> None:
     if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
+    if (unfit := unfit_switch(network, member)) is not None:
+        raise RecipeError([Problem("", *unfit)])
     try:
         rehearse_regularizers(network, member)
     except UsageError as error:
