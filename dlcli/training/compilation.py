@@ -1,13 +1,13 @@
 """The compiled forward and backward pass of a network, by torch.compile; refused with words where it cannot be."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from dlcli.errors import TrainingError, UsageError
-from dlcli.layers.dropout import Randomized
+from dlcli.layers.dropout import BitSource, Randomized, random_bits
 
 
 def check_compiler(device: torch.device) -> None:
@@ -41,43 +41,116 @@ def check_compiler(device: torch.device) -> None:
         ) from None
 
 
-def compiled(network: nn.Module) -> Callable[..., Tensor]:
-    """Return the forward pass of a network, compiled at its first call; the network itself is left as it is.
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Say what is wrong where a network cannot be compiled as a whole, or would have to be again and again.
 
-    Args:
-        network: In training mode.
+    Yields:
+        None: The block runs a `Compiled` forward, and backward.
 
-    Returns:
-        What is called as the network is. It raises `TrainingError` where the network cannot be compiled, or would be
-        compiled again and again: nothing goes on uncompiled in silence.
+    Raises:
+        TrainingError: It cannot: nothing goes on uncompiled in silence.
     """
     from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
     from torch._inductor.exc import InductorError
 
-    uncompiled: Any = torch.compiler.disable
-    for module in network.modules():
-        if isinstance(module, Randomized):
-            # Random bits come from a stream of the member's own, which the compiler knows nothing of.
-            module.bits = uncompiled(module.bits)  # type: ignore[method-assign]
-    # What was compiled of other networks of the same code counts against a limit.
-    torch._dynamo.reset()
-    inner: Callable[..., Tensor] = torch.compile(network)
+    source: Exception
+    try:
+        yield
+        return
+    except FailOnRecompileLimitHit as error:
+        cause, source = "the network would be compiled anew every few batches, since what it does changes", error
+    except (TorchDynamoException, InductorError) as error:
+        cause, source = "torch cannot compile the network as a whole", error
+    line = next((line.strip() for line in str(source).splitlines() if line.strip()), type(source).__name__)
+    raise TrainingError(f"train.compile = true, but {cause}: {line}; set train.compile = false") from source
 
-    def run(*arguments: Tensor, **extra: object) -> Tensor:
+
+class Compiled:
+    """The forward pass of a network, compiled as a whole at its first call; the network itself is left as it is.
+
+    Random bits come from a stream of the member's own, which a compiler knows nothing of: they are drawn before each
+    call, as many and in the order in which a first pass, uncompiled, asked for them.
+
+    Args:
+        network: In training mode; every batch has the same shapes.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._given: list[tuple[Randomized, torch.Size, _Given]] | None = None
+        # What was compiled of other networks of the same code counts against a limit.
+        torch._dynamo.reset()
+        self._inner: Callable[..., Tensor] = torch.compile(network, fullgraph=True)
+
+    def __call__(self, *arguments: Tensor, **extra: object) -> Tensor:
+        """Return the network's outputs.
+
+        Args:
+            *arguments: As the network takes them.
+            **extra: Likewise.
+
+        Returns:
+            What the network returns.
+        """
+        if self._given is None:
+            self._given = self._rehearse(*arguments, **extra)
+        with self._bits(arguments[0].device), torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+            return self._inner(*arguments, **extra)
+
+    def _rehearse(self, *arguments: Tensor, **extra: object) -> list[tuple[Randomized, torch.Size, "_Given"]]:
+        """Find out which bits a forward pass asks for, and leave no trace of it."""
+        asked: list[tuple[Randomized, torch.Size, _Given]] = []
+        modules = [m for m in self._network.modules() if isinstance(m, Randomized) and m.active]
+        given = {module: _Given() for module in modules}
+        before = [(module, module.source) for module in modules]
+        buffers = [(buffer, buffer.clone()) for buffer in self._network.buffers()]
+
+        def recorder(module: Randomized) -> BitSource:
+            def record(shape: torch.Size, device: torch.device) -> Tensor:
+                asked.append((module, shape, given[module]))
+                return torch.zeros(shape, dtype=torch.int16, device=device)
+
+            return record
+
+        device = arguments[0].device
         try:
-            with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-                return inner(*arguments, **extra)
-        except FailOnRecompileLimitHit as error:
-            raise TrainingError(
-                "train.compile = true, but the network would have to be compiled anew for every few batches, since "
-                f"what it does changes with them: {_first_line(error)}; set train.compile = false"
-            ) from error
-        except (TorchDynamoException, InductorError) as error:
-            told = f"train.compile = true, but torch cannot compile the network: {_first_line(error)}"
-            raise TrainingError(f"{told}; set train.compile = false") from error
+            for module in modules:
+                module.source = recorder(module)
+            with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                self._network(*arguments, **extra)
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+        finally:
+            for module, source in before:
+                module.source = source
+        return asked
 
-    return run
+    @contextmanager
+    def _bits(self, device: torch.device) -> Iterator[None]:
+        """Draw all bits of a forward pass, and give them to the modules that ask for them."""
+        assert self._given is not None
+        sources = {module: module.source for module, _, _ in self._given}
+        for _, _, given in self._given:
+            given.tensors, given.place = [], 0
+        for module, shape, given in self._given:
+            given.tensors.append((sources[module] or random_bits)(shape, device))
+        try:
+            for module, _, given in self._given:
+                module.source = given
+            yield
+        finally:
+            for module, source in sources.items():
+                module.source = source
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+class _Given:
+    """Bits that were drawn for a module, one tensor a call; a `BitSource` that can be compiled."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.place = 0
+
+    def __call__(self, shape: torch.Size, device: torch.device) -> Tensor:
+        self.place += 1
+        return self.tensors[self.place - 1]

@@ -13,7 +13,7 @@ from dlcli.contracts.regularizer import MixedBatch
 from dlcli.errors import UsageError
 from dlcli.training.accumulation import Share, StepBatch, shares
 from dlcli.training.blocks import find_blocks, keeping_inputs
-from dlcli.training.compilation import compiled
+from dlcli.training.compilation import Compiled, compiling
 from dlcli.training.evaluation import forward
 from dlcli.training.objective import batch_loss
 from dlcli.training.regularization import Noises
@@ -73,7 +73,7 @@ class SwitchedStep(Step):
         if self._scaler is not None:
             self._step_optimizer = self._scaled_step
         self._blocks = find_blocks(network) if switches.activation_checkpointing else ()
-        self._called: Callable[..., Tensor] = compiled(network) if switches.compile else network
+        self._called: Callable[..., Tensor] = Compiled(network) if switches.compile else network
 
     def __call__(self, batch: StepBatch) -> Tensor:
         """Take one step on one or several batches at the optimizer's present rate.
@@ -92,10 +92,11 @@ class SwitchedStep(Step):
             each_share = shares(self.member.trained_loss, batches, mixed, per_position=self.member.io.per_position)
         for parameter in self._trained:
             parameter.grad = None
-        losses = [
-            self._backward(each, *given, share)
-            for each, given, share in zip(batches, prepared, each_share, strict=True)
-        ]
+        with compiling() if self.member.switches.compile else nullcontext():
+            losses = [
+                self._backward(each, *given, share)
+                for each, given, share in zip(batches, prepared, each_share, strict=True)
+            ]
         with torch.no_grad():
             self._update()
         return sum(losses[1:], losses[0])
