@@ -35,6 +35,19 @@ class Switches:
         own, plain = asdict(self), asdict(Switches())
         return {name: value for name, value in own.items() if value != plain[name]}
 
+    @property
+    def loop_only(self) -> str | None:
+        """Why members with these switches train one by one; None where a stack can follow them."""
+        if self.accumulate > 1:
+            return f"a stack takes a step on each batch (train.accumulate = {self.accumulate})"
+        if self.precision != "float32":
+            return f"a stack computes in float32 (train.precision = {self.precision!r})"
+        if self.compile:
+            return "a stack is captured in its own way (train.compile = true)"
+        if self.activation_checkpointing:
+            return "a stack keeps all activations (train.activation_checkpointing = true)"
+        return None
+
     def steps(self, batches: int) -> int:
         """Return how many optimizer steps so many batches make; the last may be of fewer than the others."""
         return -(-batches // self.accumulate)

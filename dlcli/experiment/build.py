@@ -30,7 +30,7 @@ from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.regularization import Regularization
 from dlcli.training.step import Step
 from dlcli.training.switched_step import make_step
-from dlcli.training.switches import loop_only, switch_notes
+from dlcli.training.switches import switch_notes
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def build(
         batch = next(batches.training(member, 1))
         with _Shapes(network) as shapes:
             loss = float(step(batch))
-        if loop_only(member.switches) is not None:  # what switches change of a step must work, too
+        if member.switches.loop_only is not None:  # what switches change of a step must work, too
             groups = step_batches(batches.training(member, 1), member.switches.accumulate)
             make_step(member, network, optimizer, where)(next(groups))
     if not torch.tensor(loss).isfinite():

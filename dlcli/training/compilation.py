@@ -62,7 +62,9 @@ def compiling() -> Iterator[None]:
         cause, source = "the network would be compiled anew every few batches, since what it does changes", error
     except (TorchDynamoException, InductorError) as error:
         cause, source = "torch cannot compile the network as a whole", error
-    line = next((line.strip() for line in str(source).splitlines() if line.strip()), type(source).__name__)
+    # Of a failed backend the message begins with its name alone.
+    told = str(getattr(source, "inner_exception", source)).splitlines()
+    line = next((line.strip() for line in told if line.strip()), type(source).__name__)
     raise TrainingError(f"train.compile = true, but {cause}: {line}; set train.compile = false") from source
 
 

@@ -17,7 +17,6 @@ from dlcli.contracts.member import Engine, Member
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.training.checkpoint import read_json
 from dlcli.training.network import build_network
-from dlcli.training.switches import loop_only
 from dlcli.training.threads import multiply_adds
 
 STACK_BYTES = 2 * 2**30
@@ -82,7 +81,7 @@ def structure(member: Member, batches: Batches) -> str:
         member.validation_rows is not None,
         member.offset is not None,
         {name: len(columns) for name, columns in member.input_columns.items()},
-        loop_only(member.switches),
+        member.switches.loop_only,
     ]
     return json.dumps(parts, default=str)
 
@@ -124,7 +123,7 @@ def make_plan(members: Sequence[Member], batches: Batches, engine: Engine, devic
 def _reason_alone(group: Sequence[Member], device: torch.device) -> str | None:
     if any(member.averager is not None for member in group):
         return "a stack keeps no averages of weights"
-    if (reason := loop_only(group[0].switches)) is not None:
+    if (reason := group[0].switches.loop_only) is not None:
         return reason
     if device.type == "cpu" and len(group) > 1:
         network = build_network(group[0], torch.device("cpu"))

@@ -20,7 +20,6 @@ from dlcli.training.stack_losses import StackLosses
 from dlcli.training.stack_step import StackStep
 from dlcli.training.stacked_network import CannotStackError, StackedNetwork
 from dlcli.training.surroundings import StopRequested, Surroundings
-from dlcli.training.switches import loop_only
 from dlcli.training.threads import suitable_threads
 
 
@@ -41,7 +40,7 @@ class Stack:
     def __init__(self, name: str, key: str, members: Sequence[Member], around: Surroundings, *, resume: bool) -> None:
         if any(member.averager is not None for member in members):
             raise CannotStackError("a stack keeps no averages of weights")
-        if (reason := loop_only(members[0].switches)) is not None:
+        if (reason := members[0].switches.loop_only) is not None:
             raise CannotStackError(reason)
         self.members, self.around = tuple(members), around
         self.progresses = tuple(Progress(member) for member in members)

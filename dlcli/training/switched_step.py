@@ -18,7 +18,7 @@ from dlcli.training.evaluation import forward
 from dlcli.training.objective import batch_loss
 from dlcli.training.regularization import Noises
 from dlcli.training.step import Step
-from dlcli.training.switches import loop_only, unfit_switch
+from dlcli.training.switches import unfit_switch
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -38,7 +38,7 @@ def make_step(member: Member, network: nn.Module, optimizer: torch.optim.Optimiz
     Raises:
         UsageError: The network or the regularizers cannot follow a switch.
     """
-    kind = Step if loop_only(member.switches) is None else SwitchedStep
+    kind = Step if member.switches.loop_only is None else SwitchedStep
     return kind(member, network, optimizer, device)
 
 

@@ -13,19 +13,6 @@ from dlcli.training.blocks import find_blocks
 from dlcli.training.compilation import check_compiler
 
 
-def loop_only(switches: Switches) -> str | None:
-    """Return why members with these switches train one by one; None where a stack can follow them."""
-    if switches.accumulate > 1:
-        return f"a stack takes a step on each batch (train.accumulate = {switches.accumulate})"
-    if switches.precision != "float32":
-        return f"a stack computes in float32 (train.precision = {switches.precision!r})"
-    if switches.compile:
-        return "a stack is captured in its own way (train.compile = true)"
-    if switches.activation_checkpointing:
-        return "a stack keeps all activations (train.activation_checkpointing = true)"
-    return None
-
-
 def check_switches(switches: Switches, device: torch.device) -> None:
     """Refuse switches that a device cannot follow.
 
