@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from dlcli.report.figures import count_of, number, shape
-from dlcli.report.layout import line, plain_table
+from dlcli.report.layout import folded, line, plain_table
 
 if TYPE_CHECKING:
     from dlcli.contracts.field import Field
@@ -52,7 +52,7 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
         ),
     ]
     if preflight.switches:
-        parts.append(line("switches", ", ".join(_switch(*item) for item in preflight.switches.items())))
+        parts.append(folded("switches", ", ".join(_switch(*item) for item in preflight.switches.items())))
     if preflight.regularized:
         parts += ["", regularized_table(preflight.regularized)]
     parts += [line("note", note, style="yellow") for note in preflight.notes]

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dlcli.errors import TrainingError, UsageError
 from dlcli.layers.dropout import BitSource, Randomized, random_bits
+
+MOST = 8
+"""How often one network may be compiled."""
+UNLIMITED: dict[str, Any] = {"recompile_limit": 2**20, "accumulated_recompile_limit": 2**20}
 
 
 def check_compiler(device: torch.device) -> None:
@@ -43,7 +48,7 @@ def check_compiler(device: torch.device) -> None:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Say what is wrong where a network cannot be compiled as a whole, or would have to be again and again.
+    """Say what is wrong where a network cannot be compiled as a whole.
 
     Yields:
         None: The block runs a `Compiled` forward, and backward.
@@ -51,21 +56,18 @@ def compiling() -> Iterator[None]:
     Raises:
         TrainingError: It cannot: nothing goes on uncompiled in silence.
     """
-    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+    from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import InductorError
 
-    source: Exception
     try:
         yield
-        return
-    except FailOnRecompileLimitHit as error:
-        cause, source = "the network would be compiled anew every few batches, since what it does changes", error
     except (TorchDynamoException, InductorError) as error:
-        cause, source = "torch cannot compile the network as a whole", error
-    # Of a failed backend the message begins with its name alone.
-    told = str(getattr(source, "inner_exception", source)).splitlines()
-    line = next((line.strip() for line in told if line.strip()), type(source).__name__)
-    raise TrainingError(f"train.compile = true, but {cause}: {line}; set train.compile = false") from source
+        # Of a failed backend the message begins with its name alone.
+        told = str(getattr(error, "inner_exception", error)).splitlines()
+        line = next((line.strip() for line in told if line.strip()), type(error).__name__)
+        raise TrainingError(
+            f"train.compile = true, but torch cannot compile the network as a whole: {line}; set train.compile = false"
+        ) from error
 
 
 class Compiled:
@@ -81,9 +83,9 @@ class Compiled:
     def __init__(self, network: nn.Module) -> None:
         self._network = network
         self._given: list[tuple[Randomized, torch.Size, _Given]] | None = None
-        # What was compiled of other networks of the same code counts against a limit.
-        torch._dynamo.reset()
-        self._inner: Callable[..., Tensor] = torch.compile(network, fullgraph=True)
+        self._count = 0
+        # Not dynamic: what is compiled is to depend on this network alone, not on the widths of those before it.
+        self._inner: Callable[..., Tensor] = torch.compile(network, fullgraph=True, dynamic=False)
 
     def __call__(self, *arguments: Tensor, **extra: object) -> Tensor:
         """Return the network's outputs.
@@ -94,11 +96,25 @@ class Compiled:
 
         Returns:
             What the network returns.
+
+        Raises:
+            TrainingError: The network changes what it does, and is compiled again and again.
         """
+        from torch._dynamo.utils import counters
+
         if self._given is None:
             self._given = self._rehearse(*arguments, **extra)
-        with self._bits(arguments[0].device), torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
-            return self._inner(*arguments, **extra)
+        before = counters["stats"]["unique_graphs"]
+        # torch's own limits count all networks of the same code together, and end in uncompiled code.
+        with self._bits(arguments[0].device), torch._dynamo.config.patch(UNLIMITED):
+            output = self._inner(*arguments, **extra)
+        self._count += counters["stats"]["unique_graphs"] - before
+        if self._count > MOST:
+            raise TrainingError(
+                f"train.compile = true, but the network was compiled {self._count} times, since it does something else "
+                "every few batches; set train.compile = false"
+            )
+        return output
 
     def _rehearse(self, *arguments: Tensor, **extra: object) -> list[tuple[Randomized, torch.Size, "_Given"]]:
         """Find out which bits a forward pass asks for, and leave no trace of it."""

@@ -183,7 +183,8 @@ class Loop:
                 step = (epoch - 1) * self.horizon.steps_per_epoch + before + index
                 factor = self.member.schedule.factor(step, self.horizon, self.progress.history)
                 rate = float(self.member.optimizer.lr) * factor
-                raise self._diverged(f"batch {before + index + 1}", f"the loss became {value}", epoch, rate)
+                what = "batch" if self.member.switches.accumulate == 1 else "step"
+                raise self._diverged(f"{what} {before + index + 1}", f"the loss became {value}", epoch, rate)
         return math.fsum(value * share for value, share in zip(values, shares, strict=True)), math.fsum(shares)
 
     def _validate(self, epoch: int, rate: float) -> dict[str, float]:

@@ -23,7 +23,7 @@ def check_switches(switches: Switches, device: torch.device) -> None:
     Raises:
         UsageError: It cannot; says what to do.
     """
-    if switches.precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if switches.precision == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         raise UsageError(
             f"train.precision = 'bfloat16', but {torch.cuda.get_device_name(device)} does not compute in it; allowed "
             "there are float32 and float16"

@@ -20,7 +20,7 @@ from dlcli.training.switched_step import make_step
 def captured(monkeypatch):
     """Let torch.compile capture networks without making machine code of them."""
     compile_with = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda network, **given: compile_with(network, backend="aot_eager", **given))
+    monkeypatch.setattr(torch, "compile", lambda network, **given: compile_with(network, backend="eager", **given))
     yield
     torch._dynamo.reset()
 
@@ -100,12 +100,22 @@ def test_what_would_be_compiled_again_and_again_is_told(captured):
     network = Compiled(Changing())
 
     def calls():
-        with compiling():
-            for _ in range(20):
-                network(torch.zeros(3, 4))
+        for _ in range(20):
+            network(torch.zeros(3, 4))
 
-    with pytest.raises(TrainingError, match=r"compiled anew every few batches.*set train.compile = false"):
+    with pytest.raises(TrainingError, match=r"compiled 9 times, since .* every few .* set train.compile = false"):
         calls()
+
+
+def test_networks_of_other_widths_are_compiled_each_for_itself(captured):
+    from torch._dynamo.utils import counters
+
+    before = counters["stats"]["unique_graphs"]
+    networks = [Compiled(nn.Sequential(nn.Linear(4, width), nn.Tanh())) for width in range(1, 13)]
+    for network in (*networks, *networks):
+        network(torch.zeros(3, 4))
+    assert counters["stats"]["unique_graphs"] - before == 12
+    assert all(network._count == 1 for network in networks)
 
 
 @pytest.mark.parametrize(("name", "does"), [("weight_noise", "changes parameters"), ("activity_l1", "sees outputs of")])
