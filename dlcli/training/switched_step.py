@@ -16,11 +16,10 @@ from dlcli.training.blocks import find_blocks, keeping_inputs
 from dlcli.training.compilation import Compiled, compiling
 from dlcli.training.evaluation import forward
 from dlcli.training.objective import batch_loss
+from dlcli.training.precision import lower_precision
 from dlcli.training.regularization import Noises
 from dlcli.training.step import Step
 from dlcli.training.switches import unfit_switch
-
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def make_step(member: Member, network: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> Step:
@@ -68,7 +67,7 @@ class SwitchedStep(Step):
         if (unfit := unfit_switch(network, member)) is not None:
             raise UsageError(f"{unfit[0]} = {unfit[1]}")
         self._optimizer = optimizer
-        self._dtype = DTYPES.get(switches.precision)
+        self._precision = switches.precision
         self._scaler = torch.amp.GradScaler(device.type) if switches.precision == "float16" else None
         if self._scaler is not None:
             self._step_optimizer = self._scaled_step
@@ -148,9 +147,9 @@ class SwitchedStep(Step):
 
         def call(*arguments: Tensor, **extra: object) -> Tensor:
             with keeping_inputs(self._blocks) if self._blocks else nullcontext():
-                if self._dtype is None:
+                if self._precision == "float32":
                     return network(*arguments, **extra)
-                with torch.autocast(self.device.type, self._dtype):
+                with lower_precision(self._precision, self.device):
                     output = network(*arguments, **extra)
             # Losses, and offsets added to outputs, are float32.
             return output.float()

@@ -11,7 +11,7 @@ from dlcli.contracts.batch import Batch
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.contracts.switches import Switches
 from dlcli.data.order import epoch_rows
-from dlcli.errors import Interrupted
+from dlcli.errors import Interrupted, TrainingError
 from dlcli.training.evaluation import evaluate
 from dlcli.training.network import build_network
 from dlcli.training.switched_step import SwitchedStep, make_step
@@ -170,3 +170,18 @@ def test_a_processor_without_units_is_told_once(own, batches, tmp_path, monkeypa
     watch = Silent()
     train([own("bfloat16", epochs=1)], batches, tmp_path / "with", "loop", watch=watch)
     assert watch.notes == []
+
+
+class Unable(torch.nn.Module):
+    """What oneDNN says of an LSTM on processors without units for lower precision."""
+
+    def forward(self, x):
+        raise RuntimeError("could not create a primitive descriptor for the LSTM primitive. Run workload with ...")
+
+
+def test_a_layer_that_there_is_in_float32_alone_is_told(own, batch, monkeypatch):
+    monkeypatch.setattr(torch.nn.Linear, "forward", Unable.forward)
+    with pytest.raises(TrainingError, match=r"but torch has a layer .* LSTM primitive; set train.precision ="):
+        stepped(own("bfloat16"), batch)
+    with pytest.raises(RuntimeError, match="could not create"):
+        stepped(own("float32"), batch)
