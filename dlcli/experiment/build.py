@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlcli.contracts.batch import Batch
+from dlcli.contracts.batch import Batch, Batches
 from dlcli.contracts.component import implements
 from dlcli.contracts.dataset import Dataset
 from dlcli.contracts.member import Member
 from dlcli.contracts.regularizer import METHODS
+from dlcli.contracts.switches import Switches
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
 from dlcli.experiment.building.advice import advice
@@ -21,6 +22,7 @@ from dlcli.experiment.building.device_memory import available_bytes
 from dlcli.experiment.building.preflight import LayerRow, Preflight, Regularized
 from dlcli.experiment.diagram.file import check_diagram, write_diagram
 from dlcli.experiment.prepare import placed, prepare
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import check_extras
 from dlcli.experiment.warm_start import frozen_parameters
 from dlcli.layers.window_watch import WindowWatch, not_whole
@@ -28,13 +30,16 @@ from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.overrides import Override
 from dlcli.report.figures import byte_size
-from dlcli.training.device import choose_device
+from dlcli.training.accumulation import step_batches
+from dlcli.training.determinism import determinism
 from dlcli.training.initial_values import suited_initializer
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
 from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.regularization import Regularization
 from dlcli.training.step import Step
 from dlcli.training.step_costs import FEW, StepCosts, first_rows, step_costs
+from dlcli.training.switched_step import make_step
+from dlcli.training.switches import switch_notes
 
 
 def build(
@@ -73,7 +78,7 @@ def build(
     source = recipe if isinstance(recipe, Mapping) else Path(recipe)
     checked = load_recipe(source, plugins.registry, [*overrides, *extra])
     check_extras(checked)
-    where = choose_device(checked.train.device)
+    where = training_device(checked)
     with placed(source):
         prepared = prepare(checked, plugins.registry)
     if checked.train.freeze is not None:
@@ -84,11 +89,14 @@ def build(
     with out_of_memory_told(lambda: "on the first batch", where, member.batch_size):
         batches = make_batches(dataset, where, learnt, prepared.recipe.seed)
         batch = next(batches.training(member, 1))
-        with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        forked = torch.random.fork_rng(devices=[where] if where.type == "cuda" else [])
+        with forked, determinism(member.switches.deterministic, where):
             available = available_bytes(where)
             costs = step_costs(member, batch, where)
             room = _Room(costs, member.batch_size, available, str(where))
             first = _first_step(member, room.rows_of(batch), where)
+            if room.fits is not False and member.switches.loop_only is not None:
+                _switched_step(member, first.network, batches, where)
     if not torch.tensor(first.loss).isfinite():
         raise TrainingError(
             f"the loss of the first batch is {first.loss}: look at the data with dlcli data check {checked.data.path}, "
@@ -113,7 +121,7 @@ def build(
         loss=member.loss.name,
         loss_value=first.loss,
         batch_size=member.batch_size,
-        steps_per_epoch=batches.steps(member),
+        steps_per_epoch=member.switches.steps(batches.steps(member)),
         regularized=dict(_regularized(member, first.network, ids)),
         device=str(where),
         forward_flops=round(costs.forward_flops),
@@ -124,13 +132,16 @@ def build(
         largest_batch=room.largest,
         notes=(
             *prepared.plan.notes,
+            *switch_notes(member.switches, where),
             *_streamed(dataset),
             *_missing(dataset),
             *(f"{name} got no gradient: the loss does not depend on it" for name in silent),
             *room.notes(),
+            *_estimated_without(member.switches),
             *first.notes,
         ),
         init=_init(member),
+        switches=member.switches.changed,
     )
 
 
@@ -159,6 +170,18 @@ def _first_step(member: Member, batch: Batch, device: torch.device) -> _First:
     floored = not_whole(watch.slides)
     said = (*([floored] if floored else []), *advice(network, member, watch.slides), *dead.notes())
     return _First(network, loss, said)
+
+
+def _switched_step(member: Member, network: nn.Module, batches: Batches, device: torch.device) -> None:
+    """Take a step as switches change it, so that what they cannot do is told."""
+    optimizer = member.optimizer.build(
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
+        lr=float(member.optimizer.lr),
+        weight_decay=float(member.optimizer.weight_decay),
+    )
+    step = make_step(member, network, optimizer, device)
+    step.start_epoch(1)
+    step(next(step_batches(batches.training(member, 1), member.switches.accumulate)))
 
 
 class _Room:
@@ -202,6 +225,14 @@ def _init(member: Member) -> dict[str, Any] | None:
     if member.initializer is None:
         return None
     return suited_initializer(member.initializer, member.architecture).table(lambda component: component.name)
+
+
+def _estimated_without(switches: Switches) -> Iterator[str]:
+    """Say which switches the estimate of memory leaves out."""
+    left = [name for name in ("activation_checkpointing", "precision", "accumulate") if name in switches.changed]
+    if left:
+        keys = " and ".join(f"train.{name}" for name in left)
+        yield f"multiply-adds and memory are those of a step on one batch without {keys}"
 
 
 def _streamed(dataset: Dataset) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dlcli.layers.window_watch import WindowWatch
 from dlcli.training.network import build_network
 from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.regularization import Regularization
+from dlcli.training.switches import unfit_switch
 
 CPU = torch.device("cpu")
 SQUASHING = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -53,6 +54,8 @@ def check_architecture(member: Member) -> None:
     if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
+    if (unfit := unfit_switch(network, member)) is not None:
+        raise RecipeError([Problem("", *unfit)])
     try:
         rehearse_regularizers(network, member)
     except UsageError as error:

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from dlcli.recipe.keys import value_at
 from dlcli.recipe.labels import labels
 from dlcli.recipe.problems import Finding, did_you_mean
+from dlcli.recipe.switch_checks import check_switches
 from dlcli.registry import Registry
 
 
@@ -26,6 +27,7 @@ def check(table: Mapping[str, Any], registry: Registry) -> list[Finding]:
         *_monitor(table, registry),
         *_warmup(table, registry),
         *_seeds_and_folds(table),
+        *check_switches(table, registry),
         *_regularizers(table),
     ]
 

@@ -40,7 +40,7 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
         *(line("input", field_text(field)) for field in preflight.inputs),
         line("target", field_text(preflight.target)),
         line("rows", splits),
-        line("batches", f"{count_of(preflight.steps_per_epoch, 'step')} of {preflight.batch_size} rows an epoch"),
+        line("batches", f"{count_of(preflight.steps_per_epoch, 'step')} of {_step_rows(preflight)} rows an epoch"),
         "",
         LayerTable(preflight),
         "",
@@ -55,10 +55,23 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
             f"{preflight.loss} {number(preflight.loss_value)} on the first batch, before training",
         ),
     ]
+    if preflight.switches:
+        parts.append(folded("switches", ", ".join(_switch(*item) for item in preflight.switches.items())))
     if preflight.regularized:
         parts += ["", regularized_table(preflight.regularized)]
     parts += [folded("note", note, label_style="yellow") for note in preflight.notes]
     return Group(*parts)
+
+
+def _step_rows(preflight: "Preflight") -> str:
+    batches = preflight.switches.get("accumulate", 1)
+    return f"{batches} × {preflight.batch_size}" if batches > 1 else str(preflight.batch_size)
+
+
+def _switch(name: str, value: Any) -> str:
+    """Return a switch as `precision bfloat16`, or by its name alone where it is on."""
+    told = name.replace("_", " ")
+    return told if value is True else f"{told} {value}"
 
 
 def init_text(table: Mapping[str, Any]) -> str:

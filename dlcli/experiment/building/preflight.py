@@ -1,7 +1,7 @@
 """What `dlcli build` tells."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dlcli.contracts.field import Field
@@ -65,7 +65,7 @@ class Preflight:
         loss: Name of the loss.
         loss_value: Loss of the first batch before training, without penalties.
         batch_size: Rows in a batch.
-        steps_per_epoch: Batches in an epoch.
+        steps_per_epoch: Optimizer steps in an epoch.
         regularized: What each regularizer does, by its id; the architecture's own by its name and theirs.
         device: Where the batch was computed.
         forward_flops: Floating-point operations of the forward pass for one row: twice its multiply-adds.
@@ -75,6 +75,7 @@ class Preflight:
         fits: Whether that is enough; None where it is not known.
         largest_batch: The largest power of two of rows with which training would fit; None where it is not known.
         notes: What the user should know.
+        switches: The switches of training that are not as they are by default, by key.
         init: What filled the weights, with its parameters; None where they are the architecture's own.
     """
 
@@ -101,6 +102,7 @@ class Preflight:
     fits: bool | None
     largest_batch: int | None
     notes: tuple[str, ...]
+    switches: Mapping[str, Any] = field(default_factory=dict)
     init: Mapping[str, Any] | None = None
 
     @property
