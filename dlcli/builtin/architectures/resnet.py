@@ -134,7 +134,9 @@ class ResNet(Architecture):
     name: ClassVar[str] = "resnet"
 
     depth: Literal[18, 34, 50] | None = Field(None, description="published number of layers, in place of blocks")
-    blocks: tuple[Count, ...] = Field(BLOCKS, min_length=1, description="blocks of each stage, where depth is not given")
+    blocks: tuple[Count, ...] = Field(
+        BLOCKS, min_length=1, description="blocks of each stage, where depth is not given"
+    )
     bottleneck: bool = Field(False, description="whether blocks are bottlenecks, where depth is not given")
     width: int = Field(64, ge=1, description="channels of the first stage; doubled in every further one")
     stem: Literal["auto", "imagenet", "small"] = Field("auto", description="how an image becomes the first maps")

@@ -68,7 +68,10 @@ def test_a_resnet_without_a_depth_has_the_blocks_that_it_is_given(build):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"depth": 18, "blocks": [1, 1]}, "depth 18 is basic blocks, 2, 2, 2, 2 in its stages, so that blocks 1, 1 and"),
+        (
+            {"depth": 18, "blocks": [1, 1]},
+            "depth 18 is basic blocks, 2, 2, 2, 2 in its stages, so that blocks 1, 1 and",
+        ),
         ({"depth": 34, "bottleneck": True}, "bottleneck true would not be used; leave out depth, or the other two"),
         ({"depth": 50, "blocks": [3, 4, 6]}, "depth 50 is bottlenecks, 3, 4, 6, 3 in its stages"),
     ],
