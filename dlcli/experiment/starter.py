@@ -25,6 +25,7 @@ from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.recipe.tune_section import TuneSection
 from dlcli.registry import Registry
+from dlcli.untrusted import printable
 
 STEPS = 10
 """Least batches that an epoch should have."""
@@ -145,7 +146,7 @@ def _about(description: FileDescription) -> Iterator[str]:
         yield f"{field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
     counts = next(iter(description.class_counts.values()), {})
     if counts:
-        shown = ", ".join(list(counts)[:STEPS])
+        shown = ", ".join(map(printable, list(counts)[:STEPS]))
         yield f"{len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
         present = [rows for rows in counts.values() if rows]
         if len(present) == 1:

@@ -107,7 +107,7 @@ def test_comments_say_what_is_in_the_file(dataset, plugins):
 def test_names_in_a_file_cannot_break_out_of_a_comment(dataset, plugins):
     path = dataset((5,), classes(2), classes=["no\n[model]\nseed = 7", "y\x07es"])
     text = starter_recipe(path, plugins.registry)
-    assert "# 2 classes: no [model] seed = 7, y es" in text
+    assert r"# 2 classes: no\n[model]\nseed = 7, y\x07es" in text
     assert tomllib.loads(text)["seed"] == 0
 
 
