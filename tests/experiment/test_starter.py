@@ -116,9 +116,9 @@ def test_what_the_network_cannot_take_is_refused(dataset, plugins):
     with h5py.File(path, "a") as file:
         for split in file:
             file[split]["x"].attrs["role"] = "input"
-            file[split]["kind_of_row"] = np.zeros(ROWS, "int64")
-            file[split]["kind_of_row"].attrs.update(role="condition", kind="categorical", classes=["a"])
-    with pytest.raises(DataError, match=r"mlp takes no conditions, but the data has kind_of_row; give these fields"):
+            file[split]["words"] = np.zeros((ROWS, 3), "int64")
+            file[split]["words"].attrs.update(role="condition", kind="tokens", classes=["a"])
+    with pytest.raises(DataError, match="mlp needs numbers, but condition words holds tokens; put .embed. into"):
         starter_recipe(path, plugins.registry)
 
 
