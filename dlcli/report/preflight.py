@@ -8,7 +8,8 @@ from rich.table import Table
 
 from dlcli.report.figures import byte_size, count_of, number, scaled, shape
 from dlcli.report.layer_table import LayerTable
-from dlcli.report.layout import folded, line, plain_table
+from dlcli.report.layout import folded, line, plain_table, shortened
+from dlcli.untrusted import printable
 
 if TYPE_CHECKING:
     from dlcli.contracts.field import Field
@@ -86,7 +87,7 @@ def classes_text(classes: Sequence[str]) -> str:
     """Return how many classes there are, and the names of the first of them."""
     if not classes:
         return ""
-    shown = ", ".join(classes[:SHOWN_CLASSES])
+    shown = ", ".join(printable(shortened(name)) for name in classes[:SHOWN_CLASSES])
     more = ", …" if len(classes) > SHOWN_CLASSES else ""
     return f", {len(classes)} classes: {shown}{more}"
 
