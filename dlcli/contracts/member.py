@@ -20,6 +20,7 @@ from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.preprocessor import Preprocessing
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.contracts.schedule import Horizon, Schedule
+from dlcli.contracts.switches import Switches
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Member:
         direction: Whether a smaller or larger monitored value is better.
         select: Which epoch's parameters are the result.
         keep: Which checkpoints stay.
+        switches: How its steps are computed, and which rows an epoch has.
     """
 
     identity: str
@@ -125,6 +127,7 @@ class Member:
     direction: Direction = "min"
     select: Literal["best", "last"] = "best"
     keep: Keep = Keep()
+    switches: Switches = Switches()
 
     @property
     def trained_loss(self) -> Loss:
@@ -136,8 +139,9 @@ class Member:
         comparable = self.training_loss is None and self.target_scale is None
         return History(tuple(records), self.monitor, self.direction, comparable)
 
-    def horizon(self, steps_per_epoch: int) -> Horizon:
-        """Return what the schedule is laid out for, with as many steps in an epoch."""
+    def horizon(self, batches_per_epoch: int) -> Horizon:
+        """Return what the schedule is laid out for, in optimizer steps, with as many batches in an epoch."""
+        steps_per_epoch = self.switches.steps(batches_per_epoch)
         return Horizon((self.horizon_epochs or self.epochs) * steps_per_epoch, steps_per_epoch)
 
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from dlcli.contracts.component import Component
@@ -19,6 +20,9 @@ class Metric(Component):
     probabilities instead of raw outputs; `concatenates`, True for rank metrics, whose statistics are scores that are
     concatenated over batches along the first dimension instead of added. What depends on a component's parameters may
     be a property instead; it is read from the component, never from the class.
+
+    Args:
+        id: What its figure is called, such as `f1_micro`; None for its name. Needed where a recipe has a metric twice.
     """
 
     kind: ClassVar[str] = "metric"
@@ -28,6 +32,15 @@ class Metric(Component):
     highest: ClassVar[float | None]
     needs_probabilities: ClassVar[bool] = False
     concatenates: ClassVar[bool] = False
+
+    id: str | None = Field(
+        None, pattern="^[A-Za-z][A-Za-z0-9_]*$", description="what its figure is called; None for its name"
+    )
+
+    @property
+    def label(self) -> str:
+        """What its figure is called."""
+        return self.id or self.name
 
     @abstractmethod
     def update(self, output: Tensor, target: Tensor, weight: Tensor) -> Statistics:

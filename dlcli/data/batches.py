@@ -34,6 +34,7 @@ class InMemoryBatches:
     def __init__(self, dataset: Dataset, device: torch.device) -> None:
         self._device = device
         self._sources = SourceRoom(dataset, device)
+        self._target = dataset.tensors[dataset.target.name]
         self._stacked: dict[bool, tuple[tuple[object, ...], tuple[Member, ...], StackedSources]] = {}
 
     def steps(self, member: Member) -> int:
@@ -65,7 +66,7 @@ class InMemoryBatches:
             DataError: There would be no batch.
         """
         size = member.batch_size
-        index, filler = _epoch_rows(member, epoch)
+        index, filler = self._epoch_rows(member, epoch)
         sources = self._sources.of(member, training=True)
         weights = self._training_weights(member, sources)
         at_once = max(1, BLOCK_BYTES // (size * sources.row_bytes))
@@ -104,7 +105,7 @@ class InMemoryBatches:
             DataError: There would be no batch.
         """
         size = members[0].batch_size
-        orders = [_epoch_rows(member, epoch) for member in members]
+        orders = [self._epoch_rows(member, epoch) for member in members]
         index = torch.stack([rows for rows, _ in orders])
         fillers = [filler for _, filler in orders]
         stack = self._stack(members, training=True)
@@ -173,6 +174,14 @@ class InMemoryBatches:
             found = self._stacked[training] = key, tuple(members), sources
         return found[2]
 
+    def _epoch_rows(self, member: Member, epoch: int) -> tuple[Tensor, Tensor | None]:
+        rows, labels = member.training_rows, None
+        if member.switches.sampling == "class_balanced":
+            labels = self._target.index_select(0, rows).flatten().long()
+        return epoch_rows(
+            rows, member.batch_size, seed=member.seed, epoch=epoch, drop_last=member.drop_last, labels=labels
+        )
+
     def _training_weights(self, member: Member, sources: Sources) -> Tensor | None:
         if member.row_weights is None:
             return sources.weights
@@ -210,12 +219,6 @@ class InMemoryBatches:
             batches(sources.mask),
             batches(sources.offset),
         )
-
-
-def _epoch_rows(member: Member, epoch: int) -> tuple[Tensor, Tensor | None]:
-    return epoch_rows(
-        member.training_rows, member.batch_size, seed=member.seed, epoch=epoch, drop_last=member.drop_last
-    )
 
 
 def _filler_weights(fillers: Sequence[Tensor | None], size: int) -> Tensor:

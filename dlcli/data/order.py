@@ -32,8 +32,35 @@ def count_steps(rows: int, batch_size: int, drop_last: bool) -> int:
     return steps
 
 
+def balanced_rows(rows: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw rows with replacement, every class that has any with the same probability, and within a class every row.
+
+    Args:
+        rows: Rows to draw from (N,), int64.
+        labels: The class of each of them (N,), whole numbers ≥ 0.
+        generator: What to draw with.
+
+    Returns:
+        As many rows (N,).
+    """
+    counts = torch.bincount(labels)
+    counts = counts[counts > 0]  # of the classes that have rows, in their order
+    by_class = rows.index_select(0, torch.argsort(labels, stable=True))
+    starts = counts.cumsum(0) - counts
+    drawn = torch.randint(len(counts), (len(rows),), generator=generator)
+    within = torch.rand(len(rows), generator=generator, dtype=torch.float64) * counts[drawn]
+    # A product with a number just below 1 may round up to the count.
+    return by_class.index_select(0, starts[drawn] + within.long().minimum(counts[drawn] - 1))
+
+
 def epoch_rows(
-    rows: Tensor, batch_size: int, *, seed: int, epoch: int, drop_last: bool = False
+    rows: Tensor,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    drop_last: bool = False,
+    labels: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Return the rows of every batch of one epoch; a function of its arguments alone.
 
@@ -46,6 +73,7 @@ def epoch_rows(
         seed: The member's.
         epoch: Number of the epoch, from 1.
         drop_last: Whether a short last batch is left out instead of filled.
+        labels: The class of each training row (N,), to draw as many rows with classes balanced; None for each row once.
 
     Returns:
         Rows (steps, B), int64, and the weights (B,) of the last batch, float32, 1 for rows and 0 for filler; None where
@@ -56,7 +84,10 @@ def epoch_rows(
     """
     count = len(rows)
     steps = count_steps(count, batch_size, drop_last)
-    order = rows.index_select(0, torch.randperm(count, generator=stream(seed, "order", epoch)))
+    if labels is None:
+        order = rows.index_select(0, torch.randperm(count, generator=stream(seed, "order", epoch)))
+    else:
+        order = balanced_rows(rows, labels, stream(seed, "sampling", epoch))
     wanted = steps * batch_size
     if wanted <= count:
         return order[:wanted].view(steps, batch_size), None

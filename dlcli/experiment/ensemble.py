@@ -20,6 +20,7 @@ from dlcli.experiment.prepare import placed, read_data, told_data
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import settle
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import check_extras
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
@@ -29,7 +30,6 @@ from dlcli.recipe.overrides import Override
 from dlcli.report.ensemble_display import EnsembleDisplay
 from dlcli.report.ensemble_outcome import EnsembleOutcome
 from dlcli.report.ensemble_plain import QuietEnsembleDisplay
-from dlcli.training.device import choose_device
 
 
 def ensemble(
@@ -157,7 +157,7 @@ def prepare_ensemble(recipe: Recipe, folder: Path, runs: Path, plugins: Plugins)
         UsageError: The runs do not go together.
         DataError: The data, or a run's model, cannot be used.
     """
-    choose_device(recipe.train.device)
+    training_device(recipe)
     if recipe.ensemble is None:
         recipe = load_section(recipe, plugins)
     section = recipe.ensemble

@@ -16,11 +16,11 @@ from dlcli.experiment.population import close_population
 from dlcli.experiment.prepare import Prepared
 from dlcli.experiment.run_directory import RunDirectory, owner
 from dlcli.experiment.summary import Status, Summary
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.watch import RunWatch
 from dlcli.plugins import Observers, Plugins
 from dlcli.report.display import Display
 from dlcli.training.checkpoint import Checkpoints, rank
-from dlcli.training.device import choose_device
 from dlcli.training.fit import fit
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.surroundings import member_folder
@@ -62,7 +62,7 @@ def execute(execution: Execution, display: Display, plugins: Plugins) -> Summary
     """
     run, prepared, members = execution.run, execution.prepared, execution.prepared.plan.members
     train = prepared.recipe.train
-    device = choose_device(train.device)
+    device = training_device(prepared.recipe)
     run.update(status="running", finished=None, error=None, device=str(device), **owner())
     info = RunInfo(run.path, "train", execution.recipe)
     observers = Observers(plugins)

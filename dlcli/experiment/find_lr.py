@@ -12,18 +12,21 @@ from typing import Any
 import torch
 
 from dlcli import atomic
-from dlcli.contracts.batch import Batch, Batches
+from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
 from dlcli.experiment.output_file import check_output
 from dlcli.experiment.run_directory import RUNS
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import as_overrides, begin
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.report.find_lr import find_lr_svg
-from dlcli.training.device import choose_device
+from dlcli.training.accumulation import StepBatch, step_batches
+from dlcli.training.determinism import determinism
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
-from dlcli.training.step import Step
+from dlcli.training.out_of_memory import out_of_memory_told
+from dlcli.training.switched_step import make_step
 from dlcli.training.threads import suitable_threads
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
@@ -114,7 +117,7 @@ def find_lr(
         StorageError: The picture could not be written.
         RecipeError: The recipe is wrong; all problems at once.
         DataError: The dataset cannot be used.
-        TrainingError: The loss was not finite from the start, or diverged at once.
+        TrainingError: The loss was not finite from the start, or diverged at once; or memory ran out.
     """
     if svg is not None:
         check_output(svg, option="--svg")
@@ -122,10 +125,11 @@ def find_lr(
     given = as_overrides({"train.device": device, "train.start_from": start_from, "train.freeze": freeze})
     beginning = begin(recipe, [*overrides, *given], Path(runs), plugins)
     prepared = beginning.prepared
-    where = choose_device(prepared.recipe.train.device)
+    where = training_device(prepared.recipe)
     learnt = [member.training_rows for member in prepared.plan.members]
-    batches = make_batches(prepared.dataset, where, learnt, prepared.recipe.seed)
-    points, ended = _climb(prepared.member, batches, where)
+    with out_of_memory_told(lambda: "in the range test", where, prepared.member.batch_size):
+        batches = make_batches(prepared.dataset, where, learnt, prepared.recipe.seed)
+        points, ended = _climb(prepared.member, batches, where)
     if len(points) <= SETTLING:
         raise TrainingError(_diverged_at_once(points, ended, prepared.recipe.data.path))
     steepest, minimum = suggest(points)
@@ -169,21 +173,22 @@ def _climb(member: Member, batches: Batches, device: torch.device) -> tuple[list
     """Take the steps; return them, and why they ended early."""
     points: list[RatePoint] = []
     mean, best = 0.0, math.inf
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, determinism(member.switches.deterministic, device):
         network = build_network(member, device)
         optimizer = member.optimizer.build(
             [parameter for parameter in network.parameters() if parameter.requires_grad],
             lr=LOWEST,
             weight_decay=float(member.optimizer.weight_decay),
         )
-        step, group = Step(member, network, optimizer, device), optimizer.param_groups[0]
+        step, group = make_step(member, network, optimizer, device), optimizer.param_groups[0]
         dropouts = active_dropouts(network)
 
-        def endless() -> Generator[Batch, None, None]:
+        def endless() -> Generator[StepBatch, None, None]:
             for epoch in itertools.count(1):
                 seed_epoch(dropouts, member, epoch, device)
                 step.start_epoch(epoch)
-                yield from batches.training(member, epoch)
+                yield from step_batches(batches.training(member, epoch), member.switches.accumulate)
 
         with suitable_threads(network, member), closing(endless()) as source:
             for index, batch in zip(range(STEPS), source, strict=False):

@@ -20,6 +20,7 @@ from dlcli.errors import DataError
 from dlcli.experiment.fold_file import read_saved_folds
 from dlcli.experiment.rehearsal import check_architecture
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
+from dlcli.experiment.switches import recipe_switches
 from dlcli.layers.input_layers import in_front
 from dlcli.recipe.model import Recipe
 
@@ -220,6 +221,7 @@ def make_member(
         direction=direction(monitor, metrics),
         select=train.select,
         keep=Keep(**dict(train.keep_checkpoints)),
+        switches=recipe_switches(recipe),
     )
 
 

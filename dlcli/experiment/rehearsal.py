@@ -12,8 +12,11 @@ from dlcli.contracts.member import Member
 from dlcli.contracts.task import Task
 from dlcli.errors import Problem, RecipeError, UsageError
 from dlcli.layers.input_layers import UnfitInputLayersError
+from dlcli.layers.window_watch import WindowWatch
 from dlcli.training.network import build_network
+from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.regularization import Regularization
+from dlcli.training.switches import unfit_switch
 
 CPU = torch.device("cpu")
 SQUASHING = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -32,11 +35,13 @@ def check_architecture(member: Member) -> None:
 
     Raises:
         RecipeError: It cannot; the place in the recipe is said.
+        TrainingError: It is larger than memory.
     """
     try:
-        network = build_network(member, CPU)
-        with torch.random.fork_rng(devices=[]):
-            output = _on_one_row(network.eval(), member)
+        with out_of_memory_told(lambda: "where the network was built", CPU, member.batch_size):
+            network = build_network(member, CPU)
+            with torch.random.fork_rng(devices=[]), WindowWatch(network, member.architecture.name):
+                output = _on_one_row(network.eval(), member)
     except ValueError as error:
         key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
         raise RecipeError([Problem("", key, str(error))]) from error
@@ -51,6 +56,8 @@ def check_architecture(member: Member) -> None:
     if member.batch_size == 1 and normalizes and _refuses_one_row(network, member):
         message = "batch normalization needs at least 2 rows in a batch, got 1; use a larger batch or another norm"
         raise RecipeError([Problem("", "train.batch_size", message)])
+    if (unfit := unfit_switch(network, member)) is not None:
+        raise RecipeError([Problem("", *unfit)])
     try:
         rehearse_regularizers(network, member)
     except UsageError as error:

@@ -53,6 +53,7 @@ def settle(recipe: Recipe, dataset: Dataset, registry: Registry) -> Recipe:
     if recipe.data.scale_target and task is not Task.REGRESSION:
         message = f"targets are scaled for regression alone, but the target makes this a {task} task; remove the key"
         problems.append(Problem("", "data.scale_target", message))
+    problems += _sampling_problems(recipe, dataset)
     if problems:
         raise RecipeError(problems)
     data = recipe.data.model_copy(
@@ -78,8 +79,8 @@ def settled_loss(recipe: Recipe) -> Loss:
 
 
 def settled_metrics(recipe: Recipe) -> dict[str, Metric]:
-    """Return the metrics of a settled recipe by name."""
-    return {metric.name: metric for metric in recipe.train.metrics or ()}
+    """Return the metrics of a settled recipe by what they are called."""
+    return {metric.label: metric for metric in recipe.train.metrics or ()}
 
 
 def direction(monitor: str, metrics: Mapping[str, Metric]) -> Direction:
@@ -115,8 +116,30 @@ def _fit_problems(loss: Loss, metrics: tuple[Metric, ...], dataset: Dataset) -> 
 
 def _monitor_problems(monitor: str, metrics: tuple[Metric, ...], has_val: bool) -> list[Problem]:
     """A monitor that will not be computed."""
-    there = ["train_loss", *(["val_loss", *(f"val_{metric.name}" for metric in metrics)] if has_val else [])]
+    there = ["train_loss", *(["val_loss", *(f"val_{metric.label}" for metric in metrics)] if has_val else [])]
     if monitor in there:
         return []
     why = "" if has_val else '; there are no validation rows: set data.split.val, or train.monitor = "train_loss"'
     return [Problem("", "train.monitor", f"{monitor!r} is not computed; computed are {', '.join(there)}{why}")]
+
+
+def _sampling_problems(recipe: Recipe, dataset: Dataset) -> list[Problem]:
+    """Rows that cannot be drawn by their class."""
+    if recipe.train.sampling != "class_balanced":
+        return []
+    key, task = "train.sampling", dataset.task
+    if task not in (Task.BINARY, Task.MULTICLASS) or dataset.per_position:
+        kind = f"{task} task{' with a target for each position' if dataset.per_position else ''}"
+        message = (
+            "class_balanced needs one class a row, as binary and multiclass tasks have it, but the target makes this a "
+            f'{kind}; set "shuffled"'
+        )
+        return [Problem("", key, message)]
+    if dataset.stored:
+        weigh = "weigh classes in the loss instead (train.loss.class_weights)"
+        message = (
+            f"class_balanced draws rows anywhere in the data, but {', '.join(dataset.stored)} is streamed from disk in "
+            f"order; raise data.memory so that it fits, or {weigh}"
+        )
+        return [Problem("", key, message)]
+    return []

@@ -18,15 +18,15 @@ from dlcli.errors import DataError, RecipeError, UsageError
 from dlcli.experiment.output_file import check_output
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.settle import LOSSES
+from dlcli.experiment.starter_network import starter_network
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.recipe.load import load_recipe
 from dlcli.recipe.model import DataSection, LogSection, Recipe, TrainSection
 from dlcli.recipe.tune_section import TuneSection
 from dlcli.registry import Registry
+from dlcli.untrusted import printable
 
-SMALLEST_IMAGE = 12
-"""Height and width in pixels from which on convolutions are worth their while."""
 STEPS = 10
 """Least batches that an epoch should have."""
 
@@ -82,14 +82,12 @@ def starter_recipe(data: Path, registry: Registry, *, folder: Path | None = None
     except (DataError, RecipeError) as error:
         told = str(error).removeprefix(f"{where}: ")
         problems = [problem.message for problem in error.problems] if isinstance(error, RecipeError) else [told]
-        if description.per_position and description.attributes.get("importer") == "text":
-            problems.append("or import the text again with --set predict=next: one target for each window of tokens")
         raise DataError(f"no recipe can be written for {data} yet: {'; '.join(problems)}") from None
     return text
 
 
 def _recipe(description: FileDescription, path: str, task: Task, registry: Registry) -> str:
-    architecture = "cnn" if _is_image(description) else "mlp"
+    architecture, sizes = starter_network(description)
     file = Path(path)
     sections = [
         [
@@ -100,10 +98,7 @@ def _recipe(description: FileDescription, path: str, task: Task, registry: Regis
         ],
         _keys({"name": _name(file), "seed": 0}, Recipe, {"name": "name of the run's folder"}),
         ["[data]", *map(_comment, _about(description)), *_data_keys(description, path, task)],
-        [
-            "[model]",
-            *_component("architecture", architecture, _network(description, architecture), registry, "architecture"),
-        ],
+        ["[model]", *_component("architecture", architecture, sizes, registry, "architecture")],
         ["[train]", *_train_keys(description, task)],
         ["[[regularizers]]", *_component("regularizer", "early_stopping", {"patience": 10}, registry)],
         ["[tune]", *_keys({"trials": 40}, TuneSection, {"trials": "settings that dlcli tune tries"}), *_space()],
@@ -136,16 +131,6 @@ def _likely_task(target: FieldDescription, data: Path) -> Task:
     raise DataError(f"{data}: the target {target.name} fits no task; see dlcli data check {data}")
 
 
-def _is_image(description: FileDescription) -> bool:
-    inputs = _by_role(description, "input", "condition")
-    return (
-        len(inputs) == 1
-        and inputs[0].kind == "image"
-        and min(inputs[0].shape[:2]) >= SMALLEST_IMAGE
-        and not description.per_position
-    )
-
-
 def _name(data: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", data.stem)[:100].strip("-.") or "first"
 
@@ -161,7 +146,7 @@ def _about(description: FileDescription) -> Iterator[str]:
         yield f"{field.name}: {role}, {field.kind or 'values'}{size}, {field.dtype}{span}"
     counts = next(iter(description.class_counts.values()), {})
     if counts:
-        shown = ", ".join(list(counts)[:STEPS])
+        shown = ", ".join(map(printable, list(counts)[:STEPS]))
         yield f"{len(counts)} classes: {shown}{', …' if len(counts) > STEPS else ''}"
         present = [rows for rows in counts.values() if rows]
         if len(present) == 1:
@@ -191,7 +176,7 @@ def _data_keys(description: FileDescription, path: str, task: Task) -> list[str]
         counts = [count for classes in description.class_counts.values() for count in classes.values()]
         # Groups stay whole, and a class of one row cannot be divided: then the default decides.
         divisible = not _by_role(description, "group") and min(counts, default=0) > 2
-        by_class = task in (Task.BINARY, Task.MULTICLASS)
+        by_class = task in (Task.BINARY, Task.MULTICLASS) and not description.per_position
         values["split"] = {**missing, "stratify": True} if by_class and divisible else missing
     if preprocess := _preprocess(description):
         values["preprocess"] = preprocess
@@ -235,13 +220,6 @@ def _train_keys(description: FileDescription, task: Task) -> list[str]:
         "monitor": "decides the best epoch and early stopping",
     }
     return _keys(values, TrainSection, comments)
-
-
-def _network(description: FileDescription, architecture: str) -> dict[str, Any]:
-    sizes: dict[str, Any] = {"channels": [32, 64], "hidden": [128]} if architecture == "cnn" else {"hidden": [128, 128]}
-    if any(field.kind == "tokens" and field.classes for field in _by_role(description, "input")):
-        sizes = {"inputs": ["embed"], **sizes}
-    return {**sizes, "activation": "relu", "norm": "batch", "dropout": 0.1}
 
 
 def _space() -> list[str]:

@@ -21,6 +21,7 @@ from dlcli.experiment.resume import reopen
 from dlcli.experiment.run_directory import RUNS, RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.summary import Summary
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.warm_start import WarmStart, begin_from, frozen_parameters
 from dlcli.plugins import Plugins, load_plugins
 from dlcli.recipe.load import load_recipe
@@ -28,7 +29,6 @@ from dlcli.recipe.model import Recipe
 from dlcli.recipe.overrides import Override
 from dlcli.report.display import Display
 from dlcli.report.plain import QuietDisplay
-from dlcli.training.device import choose_device
 
 DEFAULT_FOLDS = 5
 """What `--kfold` without a number means where the recipe has no `tune.kfold`."""
@@ -169,7 +169,7 @@ def begin(
         UsageError: The run to start from does not fit, or what is frozen.
     """
     recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
-    choose_device(recipe.train.device)
+    training_device(recipe)
     check_extras(recipe)
     with placed(source):
         prepared = prepare(recipe, plugins.registry)

@@ -30,11 +30,14 @@ class Window:
 
         Args:
             size: N, the axis's pixels.
+
+        Returns:
+            N'.
         """
         return Fraction(size - self.span + 2 * self.padding, self.stride) + 1
 
 
-def output_size(where: str, what: str, size: int, window: Window, *, floor: bool = False) -> int:
+def output_size(where: str, what: str, size: int, window: Window, *, floor: bool = False, pools: bool = False) -> int:
     """Return how many places a window has along an axis.
 
     Args:
@@ -43,6 +46,7 @@ def output_size(where: str, what: str, size: int, window: Window, *, floor: bool
         size: N, its pixels.
         window: The window.
         floor: Whether pixels at the end that no window reaches may be dropped, as torch does.
+        pools: Whether it is a pooling, which torch allows a padding of half its window at most.
 
     Returns:
         N' ≥ 1.
@@ -53,28 +57,50 @@ def output_size(where: str, what: str, size: int, window: Window, *, floor: bool
     places = window.places(size)
     if places >= 1 and (floor or places.denominator == 1):
         return int(places)
-    kernel = f"{window.kernel}" + (f" (spans {window.span} with dilation {window.dilation})" * (window.dilation > 1))
-    told = (
-        f"{where}: N' = (N − F + 2P) / S + 1 = ({size} − {window.span} + 2·{window.padding}) / {window.stride} + 1 = "
-        f"{float(places):g} for {what} {size}, kernel_size {kernel}, padding {window.padding}, stride {window.stride}"
-    )
+    told = arithmetic(where, what, size, window)
     if places < 1:
-        raise ValueError(f"{told}: the window is larger than what is left there; {what_fits(size, window)}")
-    raise ValueError(
-        f"{told}: pixels at the end would be dropped; {what_fits(size, window)}, or floor = true to drop them"
+        raise ValueError(
+            f"{told}: the window is larger than what is left there; {what_fits(size, window, pools=pools)}"
+        )
+    fits = what_fits(size, window, pools=pools)
+    raise ValueError(f"{told}: pixels at the end would be dropped; {fits}, or floor = true to drop them")
+
+
+def arithmetic(where: str, what: str, size: int, window: Window) -> str:
+    """Return, in words, how many places a window has, with all numbers that decide it.
+
+    Args:
+        where: Name of the layer.
+        what: What is read, such as `height`.
+        size: N, its pixels.
+        window: The window.
+
+    Returns:
+        A clause, such as `stem: N' = (N − F + 2P) / S + 1 = …`.
+    """
+    kernel = f"{window.kernel}" + (f" (spans {window.span} with dilation {window.dilation})" * (window.dilation > 1))
+    return (
+        f"{where}: N' = (N − F + 2P) / S + 1 = ({size} − {window.span} + 2·{window.padding}) / {window.stride} + 1 = "
+        f"{float(window.places(size)):g} for {what} {size}, kernel_size {kernel}, padding {window.padding}, "
+        f"stride {window.stride}"
     )
 
 
-def what_fits(size: int, window: Window) -> str:
+def what_fits(size: int, window: Window, *, pools: bool = False) -> str:
     """Return, in words, the paddings and strides with which a window fits as often as a whole positive number says.
 
     Args:
         size: N, the axis's pixels.
         window: The window that does not fit.
+        pools: Whether it is a pooling, which torch allows a padding of half its window at most.
+
+    Returns:
+        A clause, such as `padding 1 or 3, or stride 1 would fit`.
     """
     found = []
     for name in ("padding", "stride"):
-        values = range(window.span) if name == "padding" else range(1, max(window.span, window.stride) + 1)
+        paddings = range(window.span // 2 + 1 if pools else window.span)
+        values = paddings if name == "padding" else range(1, max(window.span, window.stride) + 1)
         fitting = [v for v in values if _fits(size, Window(**{**vars(window), name: v}))]
         if fitting:
             found.append(f"{name} {_or(fitting[:4])}")

@@ -33,6 +33,21 @@ def random_bits(shape: torch.Size, device: torch.device, generator: torch.Genera
     return words.view(torch.int16)[:count].view(shape)
 
 
+class BitStream:
+    """Bits from a generator, of a member's own: a `BitSource`.
+
+    Args:
+        generator: What they are drawn from.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def __call__(self, shape: torch.Size, device: torch.device) -> Tensor:
+        """Draw bits of a shape on the generator's device."""
+        return random_bits(shape, device, self.generator)
+
+
 class Randomized(nn.Module):
     """A module whose randomness in training is uniform bits that it asks for, so that it trains in a stack, too.
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from dlcli.recipe.keys import value_at
-from dlcli.recipe.labels import bare_name, labels
+from dlcli.recipe.labels import labels
 from dlcli.recipe.problems import Finding, did_you_mean
+from dlcli.recipe.switch_checks import check_switches
 from dlcli.registry import Registry
 
 
@@ -26,6 +27,7 @@ def check(table: Mapping[str, Any], registry: Registry) -> list[Finding]:
         *_monitor(table, registry),
         *_warmup(table, registry),
         *_seeds_and_folds(table),
+        *check_switches(table, registry),
         *_regularizers(table),
     ]
 
@@ -48,14 +50,19 @@ def _split(table: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _metric_names(table: Mapping[str, Any]) -> list[str | None]:
     metrics = _section(table, "train").get("metrics")
-    return [bare_name(metric) for metric in metrics] if isinstance(metrics, list) else []
+    return labels(metrics) if isinstance(metrics, list) else []
 
 
 def _metrics(table: Mapping[str, Any]) -> Iterator[Finding]:
     seen: set[str] = set()
     for position, name in enumerate(_metric_names(table)):
+        if name == "loss":
+            yield Finding(("train", "metrics", position), "'loss' is what the loss is called: give it another id")
         if name in seen:
-            yield Finding(("train", "metrics", position), f"the metric {name!r} is there twice: remove one of them")
+            yield Finding(
+                ("train", "metrics", position),
+                f'the metric {name!r} is there twice: give one of them an id of its own, such as id = "{name}_2"',
+            )
         if name is not None:
             seen.add(name)
 

@@ -19,6 +19,7 @@ from dlcli.contracts.optimizer import Optimizer
 from dlcli.contracts.preprocessor import Preprocessor
 from dlcli.contracts.regularizer import Regularizer
 from dlcli.contracts.schedule import Schedule
+from dlcli.contracts.switches import Precision, Sampling
 from dlcli.contracts.task import Task
 from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.recipe.section import Section, defaults
@@ -198,6 +199,25 @@ class TrainSection(Section):
         "auto", description="how several networks train: one by one, as one stack, or auto: as a stack where that works"
     )
     drop_last: bool = Field(False, description="whether a short last batch is left out instead of filled")
+    accumulate: int = Field(
+        1, ge=1, description="batches whose rows make one optimizer step, as one batch of so many times the rows would"
+    )
+    sampling: Sampling = Field(
+        "shuffled",
+        description="shuffled: an epoch has each training row once; class_balanced: as many rows, drawn with "
+        "replacement, every class with the same probability",
+    )
+    precision: Precision = Field(
+        "float32", description="what layers compute in while training; parameters, losses and figures stay float32"
+    )
+    activation_checkpointing: bool = Field(
+        False, description="whether blocks keep their inputs alone for the backward pass and compute the rest again"
+    )
+    compile: bool = Field(False, description="whether the network is compiled for training by torch.compile")
+    deterministic: bool = Field(
+        False,
+        description="whether training uses operations alone that give the same bits every time, or says which does not",
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute; auto: the fastest")
     start_from: str | None = Field(
         None, min_length=1, description="a run whose weights to start from: its path, or its name; as --from"

@@ -53,6 +53,15 @@ def count_of(amount: int, noun: str) -> str:
     return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
 
 
+def scaled(amount: float) -> str:
+    """Return a count in thousands, millions and so on, such as `73.4 k`, `1.81 G`."""
+    for unit in ("", " k", " M", " G", " T", " P"):
+        if amount < 999.5 or unit == " P":
+            break
+        amount /= 1000
+    return f"{amount:.3g}{unit}"
+
+
 def shape(sizes: tuple[int, ...] | list[int]) -> str:
     """Return a shape, such as `3 × 8 × 8`; a dash where there is no dimension."""
     return " × ".join(map(str, sizes)) or "–"

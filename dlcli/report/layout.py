@@ -41,10 +41,10 @@ def plain_table() -> Table:
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", footer_style="bold")
 
 
-def folded(label: str, text: str, style: str = "", width: int = 9) -> Table:
+def folded(label: str, text: str, style: str = "", width: int = 9, label_style: str = "bold") -> Table:
     """Return a labelled text that is folded beside its label where it is too long."""
     grid = Table.grid()
-    grid.add_column(style="bold", width=width)
+    grid.add_column(style=label_style, width=width)
     grid.add_column(overflow="fold")
     grid.add_row(label, Text(text, style=style))
     return grid

@@ -87,6 +87,27 @@ class Drawing:
             f'fill="{fill}"{faint}>{_hint(hint)}</rect>'
         )
 
+    def box(
+        self, start: Point, end: Point, *, fill: str, stroke: str, radius: float = 0, dash: str = "", hint: str = ""
+    ) -> None:
+        """Draw a filled rectangle with an edge and round corners; `hint` is shown where a pointer rests on it."""
+        (left, top), (right, bottom) = start, end
+        pattern = f' stroke-dasharray="{dash}"' if dash else ""
+        self._parts.append(
+            f'<rect x="{_px(left)}" y="{_px(top)}" width="{_px(right - left)}" height="{_px(bottom - top)}" '
+            f'rx="{radius:g}" fill="{fill}" stroke="{stroke}"{pattern}>{_hint(hint)}</rect>'
+        )
+
+    def arrow(self, points: Sequence[Point], stroke: str, *, width: float = 1, head: float = 5) -> None:
+        """Draw a line through points with a head of some length at its end; its last part is straight."""
+        (x1, y1), (x2, y2) = points[-2:]
+        long = max(abs(x2 - x1), abs(y2 - y1)) or 1.0
+        dx, dy = (x2 - x1) / long * head, (y2 - y1) / long * head
+        self.polyline([*points[:-1], (x2 - dx, y2 - dy)], stroke, width=width)
+        sides = ((x2 - dx - dy * 0.6, y2 - dy + dx * 0.6), (x2 - dx + dy * 0.6, y2 - dy - dx * 0.6))
+        path = " ".join(f"{_px(x)},{_px(y)}" for x, y in ((x2, y2), *sides))
+        self._parts.append(f'<polygon points="{path}" fill="{stroke}"/>')
+
     def text(
         self,
         place: Point,

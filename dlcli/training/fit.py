@@ -10,14 +10,17 @@ import torch
 
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Engine, Halving, Member, Result, Watch
-from dlcli.errors import Interrupted, TrainingError, UsageError
+from dlcli.errors import Interrupted, UsageError
+from dlcli.training.determinism import determinism
 from dlcli.training.history_file import HistoryFile
 from dlcli.training.loop import Loop
+from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.population import make_plan, read_plan, structure, write_plan
 from dlcli.training.progress import Progress
 from dlcli.training.stack import Stack
 from dlcli.training.stacked_network import CannotStackError
 from dlcli.training.surroundings import StopRequested, Surroundings
+from dlcli.training.switches import switch_notes
 
 Unit = Loop | Stack
 """What trains one member, or several together."""
@@ -54,31 +57,21 @@ def fit(
         `failure`, and the others go on.
 
     Raises:
-        TrainingError: Memory ran out.
+        TrainingError: Memory ran out, or the network cannot be trained as its switches say.
         UsageError: `engine` is `vectorized` and a member cannot train in a stack.
         Interrupted: The watch asked for it; the state is saved.
     """
     cuda = [device] if device.type == "cuda" else []
     history_file = HistoryFile(directory / "history.jsonl")
     around = Surroundings(batches, device, watch, checkpoint_seconds, directory, history_file)
-    with torch.random.fork_rng(devices=cuda), closing(history_file):
+    strict = any(member.switches.deterministic for member in members)
+    with torch.random.fork_rng(devices=cuda), closing(history_file), determinism(strict, device):
         population = _Population(members, around, engine, resume)
         try:
-            return population.run(halving)
+            with out_of_memory_told(lambda: f"in epoch {population.epoch + 1}", device, members[0].batch_size):
+                return population.run(halving)
         except StopRequested:
             raise Interrupted(f"interrupted after epoch {population.epoch} of {members[0].epochs}") from None
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"memory of {device} ran out in epoch {population.epoch + 1}: {str(error).splitlines()[0]}; "
-                f"try a smaller train.batch_size (now {members[0].batch_size}) or a smaller network"
-            ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out; on a CPU torch tells it in words alone."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 class _Population:
@@ -92,6 +85,9 @@ class _Population:
         self._said: set[str] = set()
         for note in self._plan.notes:
             self._say(note)
+        for member in members:
+            for note in switch_notes(member.switches, around.device):
+                self._say(note)
         self._current: Unit | None = None
         if plan is None and len(members) > 1:
             write_plan(around.directory, self._plan)

@@ -3,19 +3,21 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member, Result
+from dlcli.training.accumulation import counted_rows, step_batches
 from dlcli.training.averaging import Average
 from dlcli.training.checkpoint import State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
 from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
 from dlcli.training.progress import Progress, describe_divergence
-from dlcli.training.step import Step
 from dlcli.training.surroundings import CHECK_STEPS, StopRequested, Surroundings
+from dlcli.training.switched_step import make_step
 from dlcli.training.threads import suitable_threads
 
 
@@ -40,11 +42,12 @@ class Loop:
         self.optimizer = member.optimizer.build(
             parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
         )
-        self.step = Step(member, self.network, self.optimizer, around.device)
+        self._average = None if member.averager is None else Average(member.averager, self.network)
+        # After the average, which is a copy of the network as it was built.
+        self.step = make_step(member, self.network, self.optimizer, around.device)
         self.horizon = member.horizon(around.batches.steps(member))
         self.progress = Progress(member)
         self._dropouts = active_dropouts(self.network)
-        self._average = None if member.averager is None else Average(member.averager, self.network)
         self._judged = self.network if self._average is None else self._average.network
         self._best = BestParameters(self._judged)
         self._pending: dict[int, dict[str, Tensor]] = {}
@@ -80,6 +83,7 @@ class Loop:
             self.network.load_state_dict(state.trained)
             self._average.started = bool(state.progress["averaging"])
         restore_optimizer(self.optimizer, state.optimizer)
+        self.step.restore(cast(Mapping[str, float], state.progress.get("step", {})))
         self.history_file.cut({self.member.identity: state.epoch})
         self.progress.restore(self.history_file.read(self.member.identity), state.progress)
         self._written = state.epoch
@@ -148,7 +152,8 @@ class Loop:
         pending: list[Tensor] = []
         weights: list[Tensor | int] = []
         total, weight, checked = 0.0, 0.0, 0
-        for index, batch in enumerate(self.around.batches.training(member, epoch)):
+        batches = step_batches(self.around.batches.training(member, epoch), member.switches.accumulate)
+        for index, batch in enumerate(batches):
             if self._written == self.epoch and watch.interrupted():
                 raise StopRequested
             rate = base * member.schedule.factor(first + index, self.horizon, history)
@@ -157,7 +162,7 @@ class Loop:
             if self._average is not None:
                 self._average.take(first + index, self.horizon)
             pending.append(loss)
-            weights.append(len(batch.target) if batch.weight is None else batch.weight.sum())
+            weights.append(counted_rows(batch))
             watch.step_finished(index + 1, loss, rate)
             if len(pending) == CHECK_STEPS:
                 part, part_weight = self._checked(pending, weights, epoch, checked)
@@ -178,7 +183,8 @@ class Loop:
                 step = (epoch - 1) * self.horizon.steps_per_epoch + before + index
                 factor = self.member.schedule.factor(step, self.horizon, self.progress.history)
                 rate = float(self.member.optimizer.lr) * factor
-                raise self._diverged(f"batch {before + index + 1}", f"the loss became {value}", epoch, rate)
+                what = "batch" if self.member.switches.accumulate == 1 else "step"
+                raise self._diverged(f"{what} {before + index + 1}", f"the loss became {value}", epoch, rate)
         return math.fsum(value * share for value, share in zip(values, shares, strict=True)), math.fsum(shares)
 
     def _validate(self, epoch: int, rate: float) -> dict[str, float]:
@@ -217,14 +223,16 @@ class Loop:
             self.checkpoints.write_parameters(epoch, pending[epoch], history)
         self._pending = {}
         average = self._average
-        averaging = {} if average is None else {"averaging": average.started}
+        carried: dict[str, object] = {} if average is None else {"averaging": average.started}
+        if scaling := self.step.state():
+            carried["step"] = dict(scaling)
         state = State(
             epoch=self.epoch,
             network=cpu_copies(self._judged.state_dict()),
             optimizer=cpu_copies(optimizer_tensors(self.optimizer)),
             best_epoch=self.progress.best_epoch,
             best=best,
-            progress={**self.progress.as_table(), **averaging},
+            progress={**self.progress.as_table(), **carried},
             trained={} if average is None else cpu_copies(self.network.state_dict()),
         )
         self.checkpoints.write(state, history)

@@ -1,14 +1,13 @@
 """From a member to its network: initial values, our dropout, a start from other weights, frozen parameters."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from dlcli.contracts.member import Member
 from dlcli.contracts.randomness import derive, stream
-from dlcli.layers.dropout import Randomized, random_bits, replace_dropout, set_dropout_source
+from dlcli.layers.dropout import BitStream, Randomized, replace_dropout, set_dropout_source
 from dlcli.layers.scaled_target import SCALING, ScaledTarget
 from dlcli.training.initial_values import fill_weights, suited_initializer
 
@@ -61,7 +60,7 @@ def seed_epoch(dropouts: tuple[Randomized, ...], member: Member, epoch: int, dev
         device: Where the network lives.
     """
     if dropouts:
-        source = partial(random_bits, generator=stream(member.seed, "dropout", epoch, device))
+        source = BitStream(stream(member.seed, "dropout", epoch, device))
         for dropout in dropouts:
             set_dropout_source(dropout, source)
     seed = derive(member.seed, "foreign", epoch)

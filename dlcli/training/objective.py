@@ -58,7 +58,38 @@ def weighted_sum(loss: Loss, output: Tensor, target: Tensor, batch: Batch) -> tu
     return torch.where(weights == 0, 0.0, weights * values).sum(), weights.sum()
 
 
-def batch_loss(loss: Loss, output: Tensor, targets: tuple[Tensor, ...], mix: Tensor | None, batch: Batch) -> Tensor:
+def batch_weight(
+    loss: Loss, targets: tuple[Tensor, ...], mix: Tensor | None, batch: Batch, *, per_position: bool
+) -> Tensor:
+    """Return Σ w · row · mask of a batch, 0-d, which `batch_loss` divides by; known before outputs are.
+
+    Args:
+        loss: May weigh samples by their target.
+        targets: One target, or two that were mixed.
+        mix: Share of the first target, 0-d or (B,); None where there is one.
+        batch: Carries row weights, mask and lengths.
+        per_position: Whether there is a target for each of T positions.
+
+    Returns:
+        The sum, float32.
+    """
+    values = torch.zeros(targets[0].shape[: 2 if per_position else 1], device=targets[0].device)
+    found = [sample_weights(loss, values, target, batch) for target in targets]
+    each = [torch.ones_like(values) if weights is None else weights for weights in found]
+    if mix is None:
+        return each[0].sum()
+    share = mix if mix.ndim == 0 or values.ndim == 1 else mix.unsqueeze(1)
+    return (share * each[0] + (1 - share) * each[1]).sum()
+
+
+def batch_loss(
+    loss: Loss,
+    output: Tensor,
+    targets: tuple[Tensor, ...],
+    mix: Tensor | None,
+    batch: Batch,
+    whole: Tensor | None = None,
+) -> Tensor:
     """Return the loss of a batch, 0-d: Σ(w · row · mask · ℓ) / Σ(w · row · mask).
 
     Args:
@@ -67,21 +98,22 @@ def batch_loss(loss: Loss, output: Tensor, targets: tuple[Tensor, ...], mix: Ten
         targets: One target, or two that were mixed.
         mix: Share of the first target, 0-d or (B,); None where there is one.
         batch: Carries row weights, mask and lengths.
+        whole: What to divide by instead, 0-d, where several batches make one step.
 
     Returns:
         The mean, differentiable; 0 where no row counts.
     """
     if mix is None:
-        plain = batch.weight is None and batch.mask is None and batch.lengths is None
+        plain = whole is None and batch.weight is None and batch.mask is None and batch.lengths is None
         if plain and loss.weights(targets[0]) is None:
             return loss.mean(output, targets[0])
         total, weight = weighted_sum(loss, output, targets[0], batch)
-        return total / weight.clamp_min(torch.finfo(total.dtype).tiny)
+        return total / (weight if whole is None else whole).clamp_min(torch.finfo(total.dtype).tiny)
     first, second = (_mixed_part(loss, output, target, batch) for target in targets)
     share = mix if mix.ndim == 0 or first[0].ndim == 1 else mix.unsqueeze(1)
     weights = share * first[1] + (1 - share) * second[1]
     total = (share * first[1] * first[0] + (1 - share) * second[1] * second[0]).sum()
-    return total / weights.sum().clamp_min(torch.finfo(total.dtype).tiny)
+    return total / (weights.sum() if whole is None else whole).clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def _mixed_part(loss: Loss, output: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -92,7 +124,7 @@ def _mixed_part(loss: Loss, output: Tensor, target: Tensor, batch: Batch) -> tup
     return torch.where(weights == 0, 0.0, values), weights
 
 
-def mean_of_rows(values: Tensor, weight: Tensor) -> Tensor:
-    """Return Σ weight · values / Σ weight, 0-d, whatever rows that count 0 hold; 0 where no row counts."""
+def mean_of_rows(values: Tensor, weight: Tensor, whole: Tensor | None = None) -> Tensor:
+    """Return Σ weight · values / Σ weight, or / whole, 0-d, whatever rows that count 0 hold; 0 where no row counts."""
     total = torch.where(weight == 0, 0.0, weight * values).sum()
-    return total / weight.sum().clamp_min(torch.finfo(total.dtype).tiny)
+    return total / (weight.sum() if whole is None else whole).clamp_min(torch.finfo(total.dtype).tiny)

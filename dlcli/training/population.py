@@ -81,6 +81,7 @@ def structure(member: Member, batches: Batches) -> str:
         member.validation_rows is not None,
         member.offset is not None,
         {name: len(columns) for name, columns in member.input_columns.items()},
+        member.switches.loop_only,
     ]
     return json.dumps(parts, default=str)
 
@@ -122,6 +123,8 @@ def make_plan(members: Sequence[Member], batches: Batches, engine: Engine, devic
 def _reason_alone(group: Sequence[Member], device: torch.device) -> str | None:
     if any(member.averager is not None for member in group):
         return "a stack keeps no averages of weights"
+    if (reason := group[0].switches.loop_only) is not None:
+        return reason
     if device.type == "cpu" and len(group) > 1:
         network = build_network(group[0], torch.device("cpu"))
         parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -14,6 +14,7 @@ from dlcli.contracts.randomness import stream
 from dlcli.contracts.regularizer import MixedBatch, Regularizer
 from dlcli.contracts.selector import select_parameters
 from dlcli.errors import UsageError
+from dlcli.training.accumulation import Share
 from dlcli.training.objective import batch_loss, mean_of_rows, row_weights
 
 Call = Callable[[tuple[Tensor, ...], Mapping[str, Tensor]], Tensor]
@@ -104,6 +105,9 @@ class Regularization:
         batch: Batch,
         noises: Noises,
         network: nn.Module | None = None,
+        *,
+        mixed: MixedBatch | None = None,
+        share: Share | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and the loss with penalties: what is made small.
 
@@ -115,6 +119,9 @@ class Regularization:
             batch: The batch.
             noises: What `draw` returned.
             network: The one that `call` runs, where that is another of the same structure.
+            mixed: What `changed_batch` returned, where it was called before.
+            share: What part of a step the batch is; None where it is all of it. The parts of a step add up to it: a
+                penalty is in the last, or, where it sees outputs, is the mean of those of all parts.
 
         Returns:
             Two 0-d tensors.
@@ -122,7 +129,7 @@ class Regularization:
         Raises:
             UsageError: A batch is changed after it was mixed.
         """
-        mixed = self.changed_batch(regularizers, batch, noises)
+        mixed = mixed or self.changed_batch(regularizers, batch, noises)
         changed: dict[str, Tensor] = {}
         for i in self._parameters:
             own = {name: changed.get(name, parameters[name]) for name in self.touched[i]}
@@ -133,12 +140,17 @@ class Regularization:
                 for i in {*self._penalty, *self._activity}
             }
             output = call(mixed.inputs, changed)
-        value = objective = batch_loss(loss, output, mixed.targets, mixed.weight, batch)
+        whole, rows = (None, None) if share is None else (share.weight, share.rows)
+        value = objective = batch_loss(loss, output, mixed.targets, mixed.weight, batch, whole)
         for i in self._penalty:
+            if share is not None and not share.last and not self.watched[i]:
+                continue
             own = {name: parameters[name] for name in self.touched[i]}
-            objective = objective + regularizers[i].penalty(own, seen[i].outputs)
+            penalty = regularizers[i].penalty(own, seen[i].outputs)
+            objective = objective + (penalty / share.batches if share is not None and self.watched[i] else penalty)
         for i in self._activity:
-            objective = objective + mean_of_rows(regularizers[i].activity(seen[i].outputs), row_weights(batch))
+            values = regularizers[i].activity(seen[i].outputs)
+            objective = objective + mean_of_rows(values, row_weights(batch), rows)
         return value, objective
 
     def changed_batch(self, regularizers: Sequence[Regularizer], batch: Batch, noises: Noises) -> MixedBatch:
@@ -228,6 +240,7 @@ class _Recorder:
 
     def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
         def keep(module: nn.Module, arguments: object, output: Tensor) -> None:
-            self.outputs[name] = output
+            # Penalties are float32, whatever layers compute in.
+            self.outputs[name] = output.float() if output.dtype in (torch.bfloat16, torch.float16) else output
 
         return keep

@@ -40,6 +40,8 @@ class Stack:
     def __init__(self, name: str, key: str, members: Sequence[Member], around: Surroundings, *, resume: bool) -> None:
         if any(member.averager is not None for member in members):
             raise CannotStackError("a stack keeps no averages of weights")
+        if (reason := members[0].switches.loop_only) is not None:
+            raise CannotStackError(reason)
         self.members, self.around = tuple(members), around
         self.progresses = tuple(Progress(member) for member in members)
         self.checkpoints = StackCheckpoints(around.directory / "stacks" / name)

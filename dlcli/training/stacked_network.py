@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dlcli.contracts.member import Member
 from dlcli.layers.dropout import Randomized
 from dlcli.training.network import build_network
+from dlcli.training.out_of_memory import is_out_of_memory
 
 
 class CannotStackError(Exception):
@@ -23,7 +24,7 @@ def why_not(error: Exception) -> Exception:
     Returns:
         The error itself where memory ran out, else a `CannotStackError` with its first line.
     """
-    if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+    if is_out_of_memory(error):
         return error
     first = str(error).strip().splitlines()
     return CannotStackError(f"they cannot be computed together ({first[0][:200] if first else type(error).__name__})")

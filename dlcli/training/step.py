@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
+from dlcli.training.accumulation import StepBatch
 from dlcli.training.evaluation import forward
 from dlcli.training.fused_adam import fused_adam_step
 from dlcli.training.objective import batch_loss
@@ -45,7 +46,7 @@ class Step:
         self, member: Member, network: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
     ) -> None:
         self.member, self.network, self.device = member, network, device
-        self._optimizer_step = bare_step(optimizer)
+        self._step_optimizer: Callable[[], object] = bare_step(optimizer)
         names = tuple(field.name for field in member.io.inputs)
         self._regularization = Regularization(member.regularizers, network, names)
         self._parameters = dict(network.named_parameters())
@@ -58,7 +59,7 @@ class Step:
         """Begin the random streams of an epoch."""
         self._streams = self._regularization.streams(self.member.seed, epoch, self.device)
 
-    def __call__(self, batch: Batch) -> Tensor:
+    def __call__(self, batch: StepBatch) -> Tensor:
         """Take one step on a batch at the optimizer's present rate.
 
         Args:
@@ -67,6 +68,7 @@ class Step:
         Returns:
             The batch's loss without penalties, 0-d, detached, on the device.
         """
+        assert isinstance(batch, Batch)  # several make one where a switch says so
         member, regularization = self.member, self._regularization
         if regularization.changes_forward:
             noises = regularization.draw(member.regularizers, self._streams, batch.inputs, self._parameters)
@@ -81,17 +83,31 @@ class Step:
             parameter.grad = None
         torch.autograd.backward(objective, self._one)
         with torch.no_grad():
-            if regularization.changes_gradients:
-                self._change_gradients()
-            self._optimizer_step()
-            if regularization.projects:
-                for name, tensor in regularization.project(member.regularizers, self._parameters).items():
-                    self._parameters[name].copy_(tensor)
+            self._update()
         return loss.detach()
 
+    def state(self) -> Mapping[str, float]:
+        """Return what a step carries on to the next besides the optimizer's state: nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from what `state` returned."""
+
+    def _update(self) -> None:
+        """Change the gradients, take the optimizer's step, move parameters; gradients are switched off."""
+        regularization = self._regularization
+        if regularization.changes_gradients:
+            self._change_gradients()
+        self._step_optimizer()
+        if regularization.projects:
+            for name, tensor in regularization.project(self.member.regularizers, self._parameters).items():
+                self._parameters[name].copy_(tensor)
+
     def _forward(self, batch: Batch, inputs: tuple[Tensor, ...], changed: Mapping[str, Tensor]) -> Tensor:
-        if not changed:
-            return forward(self.network, inputs, batch)
+        return forward(self._with(changed) if changed else self.network, inputs, batch)
+
+    def _with(self, changed: Mapping[str, Tensor]) -> Callable[..., Tensor]:
+        """Return the network with other parameters in the place of some."""
         # torch.func costs most of a second to import: only where a regularizer changes parameters.
         from torch.func import functional_call
 
@@ -99,7 +115,7 @@ class Step:
             output: Tensor = functional_call(self.network, dict(changed), arguments, extra)
             return output
 
-        return forward(call, inputs, batch)
+        return call
 
     def _change_gradients(self) -> None:
         present = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}

@@ -1,6 +1,7 @@
 """How long one network takes to train alone, from a few steps of it."""
 
 import time
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -8,9 +9,10 @@ from torch import nn
 
 from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
+from dlcli.training.accumulation import step_batches
 from dlcli.training.evaluation import evaluate
 from dlcli.training.network import active_dropouts, build_network, seed_epoch
-from dlcli.training.step import Step
+from dlcli.training.switched_step import make_step
 from dlcli.training.threads import suitable_threads
 
 WARM_UP_STEPS, STEPS = 4, 40
@@ -36,13 +38,16 @@ def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.d
         optimizer = member.optimizer.build(
             parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
         )
-        step = Step(member, network, optimizer, device)
+        # Compiling takes longer than anything that is estimated here.
+        switches = replace(member.switches, compile=False)
+        step = make_step(replace(member, switches=switches), network, optimizer, device)
         seed_epoch(active_dropouts(network), member, 1, device)
         step.start_epoch(1)
         taken: list[float] = []
         start = last = time.perf_counter()
         with suitable_threads(network, member):
-            for batch in islice(batches.training(member, 1), WARM_UP_STEPS + STEPS):
+            groups = step_batches(batches.training(member, 1), switches.accumulate)
+            for batch in islice(groups, WARM_UP_STEPS + STEPS):
                 float(step(batch))
                 now = time.perf_counter()
                 taken.append(now - last)
@@ -51,7 +56,7 @@ def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.d
                     break
             validating = _validation_seconds(member, network, batches)
     counted = taken[WARM_UP_STEPS:] or taken[-1:]
-    return (sum(counted) / len(counted) * batches.steps(member) + validating) * epochs
+    return (sum(counted) / len(counted) * switches.steps(batches.steps(member)) + validating) * epochs
 
 
 def _validation_seconds(member: Member, network: nn.Module, batches: Batches) -> float:

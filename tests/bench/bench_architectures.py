@@ -61,13 +61,13 @@ CASES = [
     ),
     Case({"architecture": "cnn"}, IMAGE, lambda: by_hand.convolutional(28, [32, 64], 128, 10)),
     Case(
-        {"architecture": "resnet", "depth": None, "blocks": [1], "width": 4},
+        {"architecture": "resnet", "blocks": [1], "width": 4},
         IMAGE,
         lambda: by_hand.Residual([1], 4, 10),
         8,
     ),
     Case(
-        {"architecture": "resnet", "depth": None, "blocks": [2, 2, 2], "width": 16},
+        {"architecture": "resnet", "blocks": [2, 2, 2], "width": 16},
         IMAGE,
         lambda: by_hand.Residual([2, 2, 2], 16, 10),
         32,

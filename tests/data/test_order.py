@@ -56,3 +56,28 @@ def test_order_is_the_stream_of_seed_and_epoch() -> None:
 def test_no_rows() -> None:
     with pytest.raises(DataError, match="there are no training rows"):
         count_steps(0, 4, False)
+
+
+def test_balanced_rows_have_every_class_alike():
+    """1, 9 and 90 rows of three classes, number 2 without any: each is a third, its rows alike."""
+    labels = torch.tensor([1] * 1 + [0] * 9 + [3] * 90)
+    rows = torch.arange(100) + 1000
+    drawn = torch.cat(
+        [epoch_rows(rows, 50, seed=1, epoch=epoch, labels=labels)[0].flatten() - 1000 for epoch in range(1, 301)]
+    )
+    counts = torch.bincount(drawn, minlength=100).double()
+    assert counts.sum() == 30_000
+    # Chi-squared over rows, 99 degrees of freedom: beyond 148.2 once in a thousand.
+    expected = torch.tensor([1 / 3] * 1 + [1 / 27] * 9 + [1 / 270] * 90, dtype=torch.float64) * 30_000
+    assert ((counts - expected).square() / expected).sum() < 148.2
+
+
+def test_balanced_rows_are_a_function_of_seed_and_epoch_with_steps_as_ever():
+    labels, rows = torch.arange(10) % 3, torch.arange(10)
+    first, filler = epoch_rows(rows, 4, seed=1, epoch=1, labels=labels)
+    assert first.shape == (3, 4)
+    assert filler.tolist() == [1, 1, 0, 0]
+    assert torch.equal(epoch_rows(rows, 4, seed=1, epoch=1, labels=labels)[0], first)
+    others = [epoch_rows(rows, 4, seed=1, epoch=2, labels=labels), epoch_rows(rows, 4, seed=2, epoch=1, labels=labels)]
+    assert not any(torch.equal(other[0], first) for other in others)
+    assert epoch_rows(rows, 4, seed=1, epoch=1, drop_last=True, labels=labels)[0].shape == (2, 4)

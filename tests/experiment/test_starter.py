@@ -107,7 +107,7 @@ def test_comments_say_what_is_in_the_file(dataset, plugins):
 def test_names_in_a_file_cannot_break_out_of_a_comment(dataset, plugins):
     path = dataset((5,), classes(2), classes=["no\n[model]\nseed = 7", "y\x07es"])
     text = starter_recipe(path, plugins.registry)
-    assert "# 2 classes: no [model] seed = 7, y es" in text
+    assert r"# 2 classes: no\n[model]\nseed = 7, y\x07es" in text
     assert tomllib.loads(text)["seed"] == 0
 
 
@@ -116,25 +116,65 @@ def test_what_the_network_cannot_take_is_refused(dataset, plugins):
     with h5py.File(path, "a") as file:
         for split in file:
             file[split]["x"].attrs["role"] = "input"
-            file[split]["kind_of_row"] = np.zeros(ROWS, "int64")
-            file[split]["kind_of_row"].attrs.update(role="condition", kind="categorical", classes=["a"])
-    with pytest.raises(DataError, match=r"mlp takes no conditions, but the data has kind_of_row; give these fields"):
+            file[split]["words"] = np.zeros((ROWS, 3), "int64")
+            file[split]["words"].attrs.update(role="condition", kind="tokens", classes=["a"])
+    with pytest.raises(DataError, match="mlp needs numbers, but condition words holds tokens; put .embed. into"):
         starter_recipe(path, plugins.registry)
 
 
-def test_a_text_imported_by_its_defaults_is_to_be_imported_with_one_target_a_window(tmp_path, plugins):
-    (tmp_path / "t.txt").write_text("to be or not to be, that is the question\n" * 200)
-    path = tmp_path / "t.h5"
-    (note,) = import_data(tmp_path / "t.txt", path, plugins=plugins).notes
-    assert note.startswith("each token has a target, so training needs a network that answers every token")
-    with pytest.raises(
-        DataError, match=r"t\.h5 yet: mlp gives one answer a row.*import the text again with --set pred"
-    ):
-        starter_recipe(path, plugins.registry)
-    again = {"parameters": {"predict": "next"}, "overwrite": True, "plugins": plugins}
-    assert import_data(tmp_path / "t.txt", path, **again).notes == ()
-    write_starter(path, tmp_path / "recipe.toml", plugins=plugins)
+@pytest.mark.parametrize(("predict", "architecture"), [("each", "transformer"), ("next", "lstm")])
+def test_a_text_gets_a_network_that_reads_tokens(tmp_path, plugins, predict, architecture):
+    (tmp_path / "t.txt").write_text("to be or not to be, that is the question\n" * 20)
+    parameters = {"predict": predict, "window": 8}
+    import_data(tmp_path / "t.txt", tmp_path / "t.h5", parameters=parameters, plugins=plugins)
+    write_starter(tmp_path / "t.h5", tmp_path / "recipe.toml", plugins=plugins)
+    model = tomllib.loads((tmp_path / "recipe.toml").read_text())["model"]
+    assert model["architecture"] == architecture
+    assert model["inputs"] == ["embed"]
+    assert model.get("causal", False) is (predict == "each")
     assert build(tmp_path / "recipe.toml", plugins=plugins).steps_per_epoch > 0
+
+
+STEPS = np.random.default_rng(1).normal(size=(ROWS, 6, 2)).astype("float32")
+LENGTHS = np.arange(ROWS) % 6 + 1
+
+
+def ahead(steps, lengths=None):
+    """Return what stands one step on, with something else where nothing does."""
+    answers = np.concatenate([steps[:, 1:], np.full_like(steps[:, :1], 7)], axis=1)
+    return answers if lengths is None else np.where((np.arange(6) < lengths[:, None] - 1)[:, :, None], answers, 7)
+
+
+SEQUENCES = {
+    "one answer a row": ({"x": STEPS, "y": np.arange(ROWS) % 2}, ["a", "b"], "lstm", False),
+    "with lengths": ({"x": STEPS, "y": np.arange(ROWS) % 2, "length": LENGTHS}, ["a", "b"], "lstm", False),
+    "beside features": ({"x": STEPS, "z": STEPS[:, 0], "y": np.arange(ROWS) % 2}, ["a", "b"], "mlp", False),
+    "of other steps": ({"x": STEPS, "z": STEPS[:, :4], "y": np.arange(ROWS) % 2}, ["a", "b"], "mlp", False),
+    "an answer a step": ({"x": STEPS, "y": (STEPS[:, :, 0] > 0).astype("int64")}, ["a", "b"], "transformer", False),
+    "the next step": ({"x": STEPS, "y": ahead(STEPS)}, None, "transformer", True),
+    "the next step, padded": ({"x": STEPS, "y": ahead(STEPS, LENGTHS), "length": LENGTHS}, None, "transformer", True),
+    "the same step": ({"x": STEPS, "y": STEPS}, None, "transformer", False),
+    "always the same": ({"x": STEPS * 0, "y": STEPS * 0}, None, "transformer", False),
+}
+
+
+@pytest.mark.parametrize("case", SEQUENCES)
+def test_sequences_get_a_network_that_reads_steps(plugins, tmp_path, case):
+    fields, names, architecture, causal = SEQUENCES[case]
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for name, values in fields.items():
+            file[name] = values
+        for name in fields.keys() & {"x", "z"}:
+            file[name].attrs.update(role="input", kind="sequence" if fields[name].ndim > 2 else "features")
+        if names:
+            file["y"].attrs["classes"] = names
+        if "length" in fields:
+            file["length"].attrs.update(role="length", of="x")
+    write_starter(tmp_path / "s.h5", tmp_path / "recipe.toml", plugins=plugins)
+    model = tomllib.loads((tmp_path / "recipe.toml").read_text())["model"]
+    assert model["architecture"] == architecture
+    assert model.get("causal", False) is causal
+    assert build(tmp_path / "recipe.toml", plugins=plugins).parameters > 0
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,8 @@ class Voting(Ensemble):
 
 
 FAKES: tuple[type[Component], ...] = (
-    Relu, Leaky, Net, Pair, Uniform, Grouped, Standardize, CrossEntropy, Accuracy, Ece, Adam, AdamW, Constant, Cosine, L2,
-    EarlyStopping, Voting,
+    Relu, Leaky, Net, Pair, Uniform, Grouped, Standardize, CrossEntropy, Accuracy, Ece, Adam, AdamW, Constant, Cosine,
+    L2, EarlyStopping, Voting,
 )  # fmt: skip
 for fake in FAKES:
     # Only names and parameters matter to a recipe: the methods are left abstract.

@@ -44,8 +44,22 @@ def test_nothing_else_may_be_monitored(train, message, registry):
 
 def test_a_metric_may_not_be_there_twice_under_whatever_name(registry):
     assert problems({"train": {"metrics": ["ece", "accuracy", {"name": "fakes:ece", "bins": 3}]}}, registry) == [
-        "train.metrics[2]: the metric 'ece' is there twice: remove one of them"
+        "train.metrics[2]: the metric 'ece' is there twice: give one of them an id of its own, such as id = \"ece_2\""
     ]
+
+
+def test_metrics_with_ids_of_their_own_may_be_there_twice(registry):
+    metrics = ["ece", {"name": "ece", "bins": 3, "id": "ece_3"}]
+    recipe = load_recipe({**SMALL, "train": {"metrics": metrics, "monitor": "val_ece_3"}}, registry)
+    assert [metric.label for metric in recipe.train.metrics] == ["ece", "ece_3"]
+    assert (
+        "'loss' is what the loss is called"
+        in problems({"train": {"metrics": [{"name": "ece", "id": "loss"}]}}, registry)[0]
+    )
+    assert (
+        "'ece' is there twice"
+        in problems({"train": {"metrics": [*metrics[:1], {"name": "accuracy", "id": "ece"}]}}, registry)[0]
+    )
 
 
 def test_a_regularizer_that_is_there_twice_needs_an_id(registry):
@@ -116,3 +130,38 @@ def test_seeds_and_folds_do_not_go_together(registry):
         "leave out train.seeds (--seeds 1) or train.kfold"
     )
     assert load_recipe({**SMALL, "train": {"seeds": 1, "kfold": 5}}, registry).train.kfold == 5
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (
+            {"compile": True, "activation_checkpointing": True},
+            "train.compile: a compiled network decides .*: set it to false, or train.activation",
+        ),
+        (
+            {"accumulate": 4, "engine": "vectorized"},
+            r"train.engine: vectorized, but a stack takes a step on each batch \(train.accumulate = 4\): take auto or",
+        ),
+        ({"precision": "float16", "engine": "vectorized"}, "train.engine: vectorized, but a stack computes in float32"),
+        ({"compile": True, "engine": "vectorized"}, "train.engine: vectorized, but a stack is captured in its own way"),
+        (
+            {"activation_checkpointing": True, "engine": "vectorized"},
+            "train.engine: vectorized, but a stack keeps all activations",
+        ),
+        ({"accumulate": 0}, r"train.accumulate: .*≥ 1"),
+        ({"accumulate": "4", "compile": True, "activation_checkpointing": True}, "train.accumulate: .*whole number"),
+        ({"precision": "half"}, r"train.precision: .*float32.*bfloat16.*float16"),
+        ({"sampling": "balanced"}, r"train.sampling: .*shuffled.*class_balanced"),
+    ],
+)
+def test_switches_that_do_not_go_together(train, message, registry):
+    (problem,) = problems({"train": train}, registry)
+    assert re.match(message, problem)
+
+
+def test_switches_that_go_together(registry):
+    train = {"accumulate": 4, "precision": "bfloat16", "compile": True, "deterministic": True, "engine": "loop"}
+    assert load_recipe({**SMALL, "train": train}, registry).train.precision == "bfloat16"
+    train = {"sampling": "class_balanced", "deterministic": True, "engine": "vectorized"}
+    assert load_recipe({**SMALL, "train": train}, registry).train.sampling == "class_balanced"

@@ -45,6 +45,12 @@ select = "best"
 seeds = 1
 engine = "auto"
 drop_last = false
+accumulate = 1
+sampling = "shuffled"
+precision = "float32"
+activation_checkpointing = false
+compile = false
+deterministic = false
 device = "auto"
 checkpoint_seconds = 30.0
 keep_checkpoints = { best = 1, last = 1, every_epochs = 0 }

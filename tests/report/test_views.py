@@ -14,7 +14,7 @@ from dlcli.data.field_pass import StepFigures
 from dlcli.data.finding import Finding
 from dlcli.data.slow_layouts import SlowLayouts
 from dlcli.data.storage import Storage
-from dlcli.experiment.build import LayerRow, Preflight, Regularized
+from dlcli.experiment.building.preflight import LayerRow, Preflight, Regularized
 from dlcli.experiment.components import ComponentPage, ComponentRow, ParameterRow
 from dlcli.experiment.doctor import PluginHealth
 from dlcli.experiment.evaluate import Evaluation
@@ -28,6 +28,7 @@ from dlcli.report.layout import as_it_is, as_lines, as_name
 from dlcli.report.preflight import preflight_view
 from dlcli.report.runs import runs_view
 from dlcli.report.summary import summary_view
+from dlcli.training.step_costs import MemoryEstimate
 
 SUMMARY = Summary(
     run=Path("runs/digits/0003"),
@@ -91,33 +92,45 @@ def test_an_evaluation(text):
     ]
 
 
+PREFLIGHT = Preflight(
+    name="digits",
+    task="multiclass",
+    inputs=(Field("x", "input", "image", (1, 8, 8), "uint8"),),
+    target=Field("y", "target", "categorical", (), "uint8"),
+    splits={"train": 1257, "val": 270},
+    outputs=10,
+    classes=tuple(map(str, range(14))),
+    layers=(
+        LayerRow("blocks.0.affine", "Linear", (128,), 8320, 8192),
+        LayerRow("blocks.0.activation", "ReLU", (128,), 0, 0, 32768),
+        LayerRow("head", "Linear", (10,), 1290, 1280),
+    ),
+    parameters=9610,
+    trainable=1290,
+    loss="cross_entropy",
+    loss_value=2.375,
+    batch_size=64,
+    steps_per_epoch=20,
+    regularized={
+        "l2": Regularized(("penalty",), tuple(f"layers.{i}" for i in range(6)), 49152, ()),
+        "early_stopping": Regularized(("stop",), (), 0, ()),
+        "mixup": Regularized(("mix",), (), 0, ()),
+        "activity_l1": Regularized(("activity",), (), 0, ("blocks.0.activation",)),
+    },
+    device="cpu",
+    forward_flops=18944,
+    training_flops=40448,
+    memory=MemoryEstimate(64, 38440, 38440, 76880, 38440, 16896, 35328, 2560, 246984),
+    available_bytes=2 * 10**9,
+    fits=True,
+    largest_batch=1048576,
+    notes=("head.bias got no gradient",),
+    init={"name": "kaiming_normal", "gain": 2**0.5, "mode": "fan_in"},
+)
+
+
 def test_a_preflight(text):
-    preflight = Preflight(
-        name="digits",
-        task="multiclass",
-        inputs=(Field("x", "input", "image", (1, 8, 8), "uint8"),),
-        target=Field("y", "target", "categorical", (), "uint8"),
-        splits={"train": 1257, "val": 270},
-        outputs=10,
-        classes=tuple(map(str, range(14))),
-        layers=(LayerRow("blocks.0.affine", "Linear", (128,), 8320), LayerRow("head", "Linear", (10,), 1290)),
-        parameters=9610,
-        trainable=1290,
-        loss="cross_entropy",
-        loss_value=2.375,
-        batch_size=64,
-        steps_per_epoch=20,
-        regularized={
-            "l2": Regularized(("penalty",), tuple(f"layers.{i}" for i in range(6)), 49152, ()),
-            "early_stopping": Regularized(("stop",), (), 0, ()),
-            "mixup": Regularized(("mix",), (), 0, ()),
-            "activity_l1": Regularized(("activity",), (), 0, ("blocks.0.activation",)),
-        },
-        device="cpu",
-        notes=("head.bias got no gradient",),
-        init={"name": "kaiming_normal", "gain": 2**0.5, "mode": "fan_in"},
-    )
-    assert lines(text(preflight_view(preflight))) == [
+    assert lines(text(preflight_view(PREFLIGHT))) == [
         "recipe   digits",
         "task     multiclass, 14 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …",
         "input    x, image 1 × 8 × 8, uint8",
@@ -125,14 +138,22 @@ def test_a_preflight(text):
         "rows     train 1,257, val 270",
         "batches  20 steps of 64 rows an epoch",
         "",
-        "layer            kind    output shape  parameters",
-        "blocks.0.affine  Linear           128       8,320",
-        "head             Linear            10       1,290",
-        "total                                       9,610",
+        "                                                        multiply-   memory",
+        "layer                kind    output shape  parameters  adds a row  a batch",
+        "blocks.0.affine      Linear           128       8,320      8.19 k",
+        "blocks.0.activation  ReLU             128                            33 kB",
+        "head                 Linear            10       1,290      1.28 k",
+        "total                                           9,610      9.47 k    35 kB",
         "",
         "device   cpu",
         "init     kaiming_normal, gain 1.4142, mode fan_in",
         "trained  1,290 of 9,610 parameters",
+        "flops    18.9 k forward, 40.4 k in training a row; 2.59 M a step",
+        "memory   about 247 kB with 64 rows in a batch: parameters 38 kB, gradients 38",
+        "         kB, optimizer 77 kB, copies 38 kB, data 17 kB, activations 35 kB,",
+        "         working 2.6 kB",
+        "room     2.0 GB left on cpu: it fits; the largest power of two that would is",
+        "         1,048,576 rows",
         "loss     cross_entropy 2.3750 on the first batch, before training",
         "",
         "regularizer     does                  parameters  where",
@@ -143,6 +164,23 @@ def test_a_preflight(text):
         "activity_l1     penalizes outputs                 blocks.0.activation",
         "note     head.bias got no gradient",
     ]
+
+
+def test_a_preflight_that_does_not_fit(text):
+    full = dataclasses.replace(PREFLIGHT, available_bytes=100_000, fits=False, largest_batch=0)
+    assert "room     100 kB left on cpu: it does not fit; not even one row would" in text(preflight_view(full))
+    unknown = dataclasses.replace(PREFLIGHT, available_bytes=None, fits=None, largest_batch=None)
+    assert "room" not in text(preflight_view(unknown))
+
+
+def test_on_a_narrow_console_layers_stand_below_the_part_that_they_are_in(text):
+    parts = ("branch.0.affine", "branch.0.normalization", "activation")
+    layers = tuple(LayerRow(f"stages.0.0.sum.{part}", "Conv2d", (128, 224, 224), 11_000_000) for part in parts)
+    deep = dataclasses.replace(PREFLIGHT, layers=layers)
+    shown = [line.split()[0] for line in lines(text(preflight_view(deep))) if "Conv2d" in line or "branch" in line]
+    assert shown == ["stages.0.0.sum.branch.0", "affine", "normalization", "stages.0.0.sum.activation"]
+    wide = text(preflight_view(deep), width=120)
+    assert [layer.name for layer in layers] == [line.split()[0] for line in lines(wide) if "Conv2d" in line]
 
 
 def test_runs(text):

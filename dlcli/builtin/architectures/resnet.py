@@ -1,8 +1,8 @@
 """The architecture `resnet`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from dlcli import (
@@ -30,6 +30,7 @@ DEPTHS: dict[int, tuple[bool, tuple[int, ...]]] = {
     50: (True, (3, 4, 6, 3)),
 }
 """Whether blocks are bottlenecks, and how many there are in each stage."""
+BLOCKS = (2, 2, 2, 2)
 EXPANSION = 4
 """How many times wider than its inner convolutions a bottleneck's output is."""
 Count = Annotated[int, Field(ge=1)]
@@ -106,8 +107,8 @@ class ResNet(Architecture):
     more rows, or augmentation, than `cnn`, and a norm.
 
     Args:
-        depth: 18, 34 or 50, for the published numbers of blocks; None for `blocks`.
-        blocks: Blocks of each stage, where `depth` is None.
+        depth: 18, 34 or 50, for the published numbers of blocks; by default `blocks` says how many.
+        blocks: Blocks of each stage, each ≥ 1, where no depth is given; the default is a depth of 18.
         bottleneck: Whether these blocks are bottlenecks.
         width: Channels of the first stage, ≥ 1; doubled in every further one.
         stem: `imagenet`, 7×7 with stride 2 and a pooling with stride 2, for images from about 100 pixels; `small`, 3×3;
@@ -124,19 +125,19 @@ class ResNet(Architecture):
         image (B, C, H, W) gives logits or targets (B, O).
 
     Raises:
-        ValueError: From `build`: an image too small for the stages, or inputs, conditions or a target that it cannot
-            do.
+        ValueError: A depth beside other blocks. From `build`: an image too small for the stages, or inputs, conditions
+            or a target that it cannot do.
 
     Source: He et al. 2016, "Deep residual learning for image recognition".
     """
 
     name: ClassVar[str] = "resnet"
 
-    depth: Literal[18, 34, 50] | None = Field(18, description="published number of layers; None for `blocks`")
+    depth: Literal[18, 34, 50] | None = Field(None, description="published number of layers, in place of blocks")
     blocks: tuple[Count, ...] = Field(
-        (2, 2, 2, 2), min_length=1, description="blocks of each stage, where depth is None"
+        BLOCKS, min_length=1, description="blocks of each stage, where depth is not given"
     )
-    bottleneck: bool = Field(False, description="whether blocks are bottlenecks, where depth is None")
+    bottleneck: bool = Field(False, description="whether blocks are bottlenecks, where depth is not given")
     width: int = Field(64, ge=1, description="channels of the first stage; doubled in every further one")
     stem: Literal["auto", "imagenet", "small"] = Field("auto", description="how an image becomes the first maps")
     activation: Activation = by_name("dlcli:relu")
@@ -144,6 +145,19 @@ class ResNet(Architecture):
     dropout: PerMember = Field(0.0, ge=0, lt=1, description="probability that a mean before the head is dropped")
     stochastic_depth: PerMember = Field(0.0, ge=0, lt=1, description="probability that a row skips the last block")
     conditions: tuple[ConditionUse, ...] = Field((), description="which conditions scale and shift stem and blocks")
+
+    @model_validator(mode="after")
+    def _blocks_are_said_once(self) -> Self:
+        if self.depth is not None:
+            bottleneck, blocks = DEPTHS[self.depth]
+            if self.blocks not in (BLOCKS, blocks) or (self.bottleneck and not bottleneck):
+                kind = "bottlenecks" if bottleneck else "basic blocks"
+                raise ValueError(
+                    f"depth {self.depth} is {kind}, {', '.join(map(str, blocks))} in its stages, so that blocks "
+                    f"{', '.join(map(str, self.blocks))} and bottleneck {str(self.bottleneck).lower()} would not be "
+                    "used; leave out depth, or the other two"
+                )
+        return self
 
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network, after checking every size; torch's default initial values."""

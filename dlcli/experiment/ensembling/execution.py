@@ -26,12 +26,12 @@ from dlcli.experiment.members import training_rows
 from dlcli.experiment.models.model import Model
 from dlcli.experiment.models.model_outputs import ModelOutputs
 from dlcli.experiment.run_directory import RunDirectory, owner
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.watch import RunWatch
 from dlcli.plugins import Observers, Plugins
 from dlcli.recipe.ensemble_section import EnsembleSection
 from dlcli.report.ensemble_display import EnsembleDisplay
 from dlcli.report.ensemble_outcome import EnsembleMember, EnsembleOutcome
-from dlcli.training.device import choose_device
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def execute(execution: EnsembleExecution, display: EnsembleDisplay, plugins: Plu
     """
     run, prepared = execution.run, execution.prepared
     train = prepared.recipe.train
-    device = choose_device(train.device)
+    device = training_device(prepared.recipe)
     before = run.read()
     run.update(status="running", finished=None, error=None, device=str(device), **owner())
     info = RunInfo(run.path, "ensemble", execution.recipe)

@@ -90,7 +90,7 @@ def worst_rows(
         place = start + int(answers.losses[start:stop].argmax())
         true, predicted, sure, sure_of_true = _told(answers, place, classes)
         position = None if answers.position is None else int(answers.position[place])
-        where = _place(int(rows[row]), parts)
+        where = place_of(int(rows[row]), parts)
         found.append(WorstRow(row, where, float(means[row]), true, predicted, sure, sure_of_true, position))
     return tuple(found)
 
@@ -135,7 +135,7 @@ def parts_of_file(path: Path, fields: Mapping[str, FieldMapping]) -> dict[str, i
         return inspection.sizes if inspection.layout.form == "groups" else {}
 
 
-def _place(row: int, parts: Mapping[str, int]) -> str:
+def place_of(row: int, parts: Mapping[str, int]) -> str:
     """Return where a row of the dataset is in the file."""
     for group, size in parts.items():
         if row < size:

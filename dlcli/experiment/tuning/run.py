@@ -25,6 +25,7 @@ from dlcli.experiment.rehearsal import check_architecture
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import direction, settle, settled_metrics
+from dlcli.experiment.switches import training_device
 from dlcli.experiment.tuning.problem import Trials, rounds_of
 from dlcli.plugins import Plugins
 from dlcli.recipe.difference import differences
@@ -40,7 +41,6 @@ from dlcli.search.heart import Heart
 from dlcli.search.joining import extend
 from dlcli.search.search_file import SearchFile, SearchPlan
 from dlcli.search.stages import stage_epochs
-from dlcli.training.device import choose_device
 
 MAY_CHANGE = ("tune.trials:", "tune.time_minutes:", "tune.keep:", "train.device:", "data.path:")
 """Differences that a search survives: its budget may grow, and a fingerprint says whether the data is the same."""
@@ -91,7 +91,7 @@ def ready(source: str | Path | Mapping[str, Any], overrides: Sequence[str | Over
     """
     recipe = load_recipe(source if isinstance(source, Mapping) else Path(source), plugins.registry, overrides)
     tune = checked_section(recipe)
-    device = choose_device(recipe.train.device)
+    device = training_device(recipe)
     folds = tune.kfold or recipe.train.kfold
     # A search trains one network a setting and fold; its folds take the place of the recipe's own.
     train = recipe.train.model_copy(update={"kfold": folds, "seeds": 1})

@@ -60,6 +60,27 @@ def test_stochastic_depth_grows_with_depth_and_leaves_evaluation_alone(build):
     torch.testing.assert_close(module(x), module(x))
 
 
+def test_a_resnet_without_a_depth_has_the_blocks_that_it_is_given(build):
+    assert [len(stage) for stage in build("resnet", blocks=[1, 3], width=4).stages] == [1, 3]
+    assert [len(stage) for stage in build("resnet", width=4).stages] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"depth": 18, "blocks": [1, 1]},
+            "depth 18 is basic blocks, 2, 2, 2, 2 in its stages, so that blocks 1, 1 and",
+        ),
+        ({"depth": 34, "bottleneck": True}, "bottleneck true would not be used; leave out depth, or the other two"),
+        ({"depth": 50, "blocks": [3, 4, 6]}, "depth 50 is bottlenecks, 3, 4, 6, 3 in its stages"),
+    ],
+)
+def test_a_depth_beside_other_blocks_is_refused(build, given, told):
+    with pytest.raises(ValueError, match=told):
+        build("resnet", width=4, **given)
+
+
 def test_an_image_too_small_for_the_stages(build):
     with pytest.raises(ValueError, match="resnet: stages.3 halves the height, of which one pixel is left there; use f"):
         build("resnet", io(1, 4, 9))

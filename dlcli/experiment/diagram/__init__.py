@@ -1,0 +1,1 @@
+"""The network of a recipe as a graph, for `dlcli build --diagram`."""
