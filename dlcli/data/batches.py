@@ -19,6 +19,8 @@ STACKED_BYTES = 2**20
 """Inputs of a stack gathered at once: what a processor keeps at hand, since a stack's batch is many."""
 EVALUATION_ROWS = 4096
 EVALUATION_BYTES = 64 * 2**20
+EVALUATION_STEPS = 2**14
+"""Of sequences and tokens: a network makes hundreds of numbers of every step, however small the input is."""
 STACKED_ROWS = 64
 """Rows of each member evaluated at once, at least."""
 
@@ -83,11 +85,12 @@ class InMemoryBatches:
             rows: Rows of the dataset, int64.
 
         Yields:
-            Batch: up to 4096 rows each. Their weight is that of the file's weight field: a member's own row weights say
-            which rows it learns from (a bootstrap's are 0 for rows it left out), not what a row is worth.
+            Batch: up to 4096 rows each, of sequences up to 16384 steps. Their weight is that of the file's weight
+            field: a member's own row weights say which rows it learns from (a bootstrap's are 0 for rows it left out),
+            not what a row is worth.
         """
         sources = self._sources.of(member)
-        size = max(1, min(EVALUATION_ROWS, EVALUATION_BYTES // sources.row_bytes))
+        size = max(1, min(EVALUATION_ROWS, EVALUATION_STEPS // _steps(member), EVALUATION_BYTES // sources.row_bytes))
         for first in range(0, len(rows), size):
             yield from self._gathered(sources, rows[first : first + size], size, sources.weights, None)
 
@@ -139,7 +142,7 @@ class InMemoryBatches:
         """
         stack = self._stack(members)
         longest = max(len(own) for own in rows)
-        size = max(STACKED_ROWS, EVALUATION_ROWS // len(members))
+        size = max(STACKED_ROWS, min(EVALUATION_ROWS, EVALUATION_STEPS // _steps(members[0])) // len(members))
         size = max(1, min(size, EVALUATION_BYTES // (stack.each[0].row_bytes * len(members))))
         shared = stack.shared and all(own is rows[0] or torch.equal(own, rows[0]) for own in rows)
         if shared:
@@ -219,6 +222,11 @@ class InMemoryBatches:
             batches(sources.mask),
             batches(sources.offset),
         )
+
+
+def _steps(member: Member) -> int:
+    """Return how many steps a row has; 1 where it is no sequence."""
+    return max((field.shape[0] for field in member.io.inputs if field.kind in ("sequence", "tokens")), default=1)
 
 
 def _filler_weights(fillers: Sequence[Tensor | None], size: int) -> Tensor:

@@ -227,6 +227,17 @@ def test_evaluation_in_order(plain: Dataset, monkeypatch, rows_at_once: int, byt
     assert not list(batches.evaluation(member(plain), rows[:0]))
 
 
+def test_evaluation_takes_fewer_rows_of_many_steps(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlcli.data.batches.EVALUATION_STEPS", 12)  # x has three steps a row
+    monkeypatch.setattr("dlcli.data.batches.STACKED_ROWS", 1)
+    batches, rows = InMemoryBatches(dataset, CPU), torch.tensor([5, 1, 9, 22, 0, 7])
+    found = list(batches.evaluation(member(dataset), rows))
+    assert [len(batch.target) for batch in found] == [4, 2]
+    assert torch.cat([batch.target for batch in found]).equal(dataset.tensors["y"][rows])
+    stacked = batches.stacked_evaluation([member(dataset)] * 2, [rows, rows])
+    assert [list(counts) for _, counts in stacked.batches] == [[2, 2]] * 3
+
+
 def test_on_another_device(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("meta")
     for limit in (0, 2**31):
