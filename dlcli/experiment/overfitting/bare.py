@@ -1,23 +1,50 @@
 """A member without what keeps it from learning a batch by heart."""
 
 from dataclasses import replace
+from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from dlcli.contracts.component import implements
+from dlcli.contracts.loss import Loss
 from dlcli.contracts.member import Member
 from dlcli.contracts.regularizer import Regularizer
+from dlcli.contracts.task import REGRESSION, Task
 from dlcli.layers.dropout import Dropout, Randomized
 
 HINDERING = ("batch", "mix", "parameters", "activity", "penalty", "project")
 """Methods of a regularizer that stand in the way; clipping gradients does not, and nothing here stops by epochs."""
 
 
+class PredictionError(Loss):
+    """Squared error of what another loss takes for the prediction: (prediction − y)², the mean over targets.
+
+    Stands for a loss with several outputs a target where it is to become near zero.
+
+    Args:
+        of: The other loss.
+
+    Shape:
+        output (…, k · R), or predictions (…, R), and target (…, R) give (…).
+    """
+
+    name: ClassVar[str] = "squared error of predictions"
+    tasks: ClassVar[frozenset[Task]] = REGRESSION
+
+    of: Loss
+
+    def values(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean over targets for every sample."""
+        predicted = output if output.shape == target.shape else self.of.prediction(output)
+        return (predicted - target).square().mean(-1)
+
+
 def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
     """Return a member that nothing hinders but its network, its loss and its optimizer, and what was switched off.
 
-    Off are regularizers that change rows, parameters or the loss, weight decay and label smoothing; frozen parameters
+    Off are regularizers that change rows, parameters or the loss, weight decay and label smoothing; a loss with several
+    outputs a target gives way to the error of its predictions; frozen parameters
     stay frozen, since they belong to the network.
 
     Args:
@@ -37,6 +64,9 @@ def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
         off.append(f"weight decay {float(optimizer.weight_decay):g}")
         optimizer = optimizer.model_copy(update={"weight_decay": 0.0})
     loss = member.trained_loss
+    if loss.outputs_per_target > 1:
+        off.append(f"{loss.name}, whose value has no floor, for the squared error of its predictions")
+        loss = PredictionError(of=loss)
     if smoothing := float(getattr(loss, "label_smoothing", 0.0)):
         off.append(f"label smoothing {smoothing:g}")
         loss = loss.model_copy(update={"label_smoothing": 0.0})

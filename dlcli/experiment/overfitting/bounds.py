@@ -76,9 +76,11 @@ def best_loss(loss: Loss, io: InputOutput, batch: Batch, groups: Tensor) -> floa
         groups: A number for each row (B,) or position (B, T).
 
     Returns:
-        The loss; None where the loss reads outputs of another width than the target's.
+        The loss; None where it reads outputs in a way of its own.
     """
-    task, outputs = io.task, io.outputs
+    if loss.outputs_per_target > 1:
+        return None
+    task, outputs = io.task, io.outputs if io.task.classifies else batch.target.shape[-1]
     weight = torch.ones(groups.shape, dtype=torch.float64)
     if batch.weight is not None:
         weight *= (batch.weight.cpu() != 0).view(-1, *[1] * (groups.ndim - 1))
