@@ -84,6 +84,7 @@ def answers(kind):
         ("regression", {"name": "quantile", "level": 0.9}),
         ("regression", "epsilon_insensitive"),
         ("regression", "huber"),
+        ("regression", "gaussian_nll"),
     ],
 )
 def test_every_task_and_loss_is_learnt_by_heart(data, plugins, kind, loss):
@@ -97,6 +98,15 @@ def test_every_task_and_loss_is_learnt_by_heart(data, plugins, kind, loss):
     assert found.best.accuracy == (None if kind == "regression" else 1.0)
     assert found.rows == ROWS
     assert not found.causes
+
+
+def test_a_likelihood_without_a_floor_gives_way_to_the_error_of_its_predictions(data, plugins):
+    data(y=answers("regression"))
+    found = overfit_batch(given(loss="gaussian_nll"), plugins=plugins)
+    assert "gaussian_nll, whose value has no floor, for the squared error of its predictions" in found.switched_off
+    squared = overfit_batch(given(loss="mse"), plugins=plugins)
+    assert found.blind == pytest.approx(squared.blind)
+    assert not any("alike" in note for note in found.notes)
 
 
 def test_the_first_loss_is_that_of_build_and_the_blind_one_is_that_of_the_classes_shares(folder, plugins, recipe):
