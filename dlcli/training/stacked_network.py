@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from dlcli.contracts.member import Member
 from dlcli.layers.dropout import Randomized
+from dlcli.layers.over_members import one_at_a_time
 from dlcli.training.network import build_network
 from dlcli.training.out_of_memory import is_out_of_memory
 
@@ -52,6 +53,8 @@ class StackedNetwork:
     def __init__(self, members: Sequence[Member], device: torch.device) -> None:
         networks = [build_network(member, device) for member in members]
         self.base = networks[0]
+        if (cause := one_at_a_time(self.base)) is not None:
+            raise CannotStackError(f"they cannot be computed together ({cause})")
         self.parameters: dict[str, Tensor] = {}
         self.fixed: dict[str, Tensor] = {}
         for name, stacked in _stacked(networks, lambda network: dict(network.named_parameters())).items():

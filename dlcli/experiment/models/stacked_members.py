@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dlcli.experiment.models.model import Model
-from dlcli.layers.over_members import over_members
+from dlcli.layers.over_members import one_at_a_time, over_members
 from dlcli.training.capture import Function
 from dlcli.training.stacked_network import CannotStackError, why_not
 from dlcli.training.tensor_tables import flatten, unflatten
@@ -142,6 +142,8 @@ def _together(
 ) -> Tensor:
     from torch.func import functional_call
 
+    if (known := one_at_a_time(code)) is not None:
+        raise GroupError(group, CannotStackError(known))
     whole = _RawOutputs(code)
 
     def one(own: dict[str, Tensor]) -> Tensor:
