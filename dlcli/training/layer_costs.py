@@ -171,5 +171,6 @@ def _as_it_is(tensor: Tensor) -> Tensor:
 def _row_shape(output: object) -> tuple[int, ...]:
     """Return the shape of an output, or the first of several, without the batch dimension."""
     first = output[0] if isinstance(output, tuple) and output else output
-    first = first.data if isinstance(first, PackedSequence) else first
+    if isinstance(first, PackedSequence):  # steps that no row has are left out of it
+        return (len(first.batch_sizes), *first.data.shape[1:])
     return tuple(first.shape[1:]) if isinstance(first, Tensor) else ()

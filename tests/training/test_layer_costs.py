@@ -77,6 +77,7 @@ def test_an_lstm_counts_four_gates_at_every_valid_step(registry, packed):
     steps = 15 if packed else 27
     cells = costs.layers[0]
     assert (cells.kind, cells.flops) == ("LSTM", 2 * steps * 4 * 6 * (5 + 6))
+    assert cells.output_shape == (9, 6)
     # Backward twice as many, but for what would be the gradient of the inputs; of packed cells torch counts them all
     # but those of the state before the first step, which needs no gradient.
     backward = 2 * cells.flops - 2 * steps * 4 * 6 * 5
