@@ -35,9 +35,16 @@ class _Flat(nn.Module):
         return result
 
 
+def _form(sample: Sample) -> object:
+    rows = {key: tuple(value.shape) for key, value in _Flat(nn.Identity(), sample).given(sample).items()}
+    return tuple(rows.items()), len(sample.shape)
+
+
 def exports(case: Case) -> None:
     """`torch.export` records it in evaluation for any number of rows, and the program gives its outputs."""
-    for sample in samples(case):
+    # Tasks with rows of one form differ in the width of the output alone.
+    forms = {_form(sample): sample for sample in reversed(samples(case))}
+    for sample in forms.values():
         module = sample.make(case.component).eval()
         flat = _Flat(module, sample)
         try:
