@@ -58,10 +58,13 @@ def _plot(
 ) -> None:
     from dlcli import atomic
     from dlcli.experiment.activation_curve import activation_curve
+    from dlcli.experiment.output_file import check_picture_output
     from dlcli.report.activation_plot import activation_view
     from dlcli.report.activation_svg import activation_svg
     from dlcli.report.layout import line
 
+    if svg is not None:
+        check_picture_output(svg, "--svg")
     curve = activation_curve(plugins, name, kind, settings)
     if svg is not None:
         atomic.write_text(svg, activation_svg(curve))

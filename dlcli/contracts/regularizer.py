@@ -1,18 +1,20 @@
 """The contract of a regularizer."""
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from dlcli.contracts.component import Component
+from dlcli.contracts.component import Component, implements
 from dlcli.contracts.history import History
 from dlcli.contracts.selector import WEIGHTS
 
 METHODS = ("batch", "mix", "parameters", "activity", "penalty", "gradients", "project", "stop")
 """What a regularizer may do, in the order of a step."""
+SELECTING = ("parameters", "penalty", "gradients", "project")
+"""Those of them that see selected parameters."""
 Parameters = Mapping[str, Tensor]
 """Tensors by parameter name: those that the regularizer's selector matches."""
 Noise = Mapping[str, Tensor]
@@ -44,7 +46,8 @@ class Regularizer(Component):
     single rows therefore goes through `mix` and `activity`, which keep such rows out of what is learnt.
 
     Args:
-        select: Which parameters: `weights` (no biases, no norms), `all`, or glob patterns joined by commas.
+        select: Which parameters: `weights` (no biases, no norms), `all`, or glob patterns joined by commas. One that
+            touches no parameters refuses any but the default.
     """
 
     kind: ClassVar[str] = "regularizer"
@@ -53,6 +56,13 @@ class Regularizer(Component):
     select: str = Field(
         WEIGHTS, description="parameters it touches: weights (no biases, no norms), all, or globs joined by commas"
     )
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> Self:
+        chosen = self.select != type(self).model_fields["select"].default
+        if chosen and not any(implements(self, method) for method in SELECTING):
+            raise ValueError(f"{self.name} touches no parameters: leave out select = {self.select!r}")
+        return self
 
     def draw(self, shapes: Mapping[str, tuple[int, ...]], generator: torch.Generator) -> dict[str, Tensor]:
         """Draw one step's noise for one member.

@@ -20,7 +20,8 @@ from dlcli.experiment.building.advice import advice
 from dlcli.experiment.building.dead_units import DeadUnits
 from dlcli.experiment.building.device_memory import available_bytes
 from dlcli.experiment.building.preflight import LayerRow, Preflight, Regularized
-from dlcli.experiment.diagram.file import check_diagram, write_diagram
+from dlcli.experiment.diagram.file import write_diagram
+from dlcli.experiment.output_file import check_picture_output
 from dlcli.experiment.prepare import placed, prepare
 from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import check_extras
@@ -72,7 +73,7 @@ def build(
         TrainingError: The first batch gives no finite loss, or memory ran out.
     """
     if diagram is not None:
-        check_diagram(diagram)
+        check_picture_output(diagram, "--diagram")
     plugins = plugins or load_plugins()
     extra = [Override("train.device", ("train", "device"), device)] if device else []
     source = recipe if isinstance(recipe, Mapping) else Path(recipe)

@@ -174,7 +174,7 @@ def activation_facts(activation: Activation) -> dict[str, str]:
         "range": activation.output_range,
         "zero-centred": "yes" if activation.zero_centred else "no",
         "saturates": activation.saturates,
-        "init": f"{activation.initialization}, gain {activation.gain:.4g}",
+        "init": f"{activation.initialization}, gain {activation.gain:.4g}, where model.init is auto",
     }
 
 

@@ -16,7 +16,7 @@ from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import TrainingError
-from dlcli.experiment.output_file import check_output
+from dlcli.experiment.output_file import check_picture_output
 from dlcli.experiment.run_directory import RUNS
 from dlcli.experiment.switches import training_device
 from dlcli.experiment.train import as_overrides, begin
@@ -120,7 +120,7 @@ def find_lr(
         TrainingError: The loss was not finite from the start, or diverged at once; or memory ran out.
     """
     if svg is not None:
-        check_output(svg, option="--svg")
+        check_picture_output(svg, "--svg")
     plugins = plugins or load_plugins()
     given = as_overrides({"train.device": device, "train.start_from": start_from, "train.freeze": freeze})
     beginning = begin(recipe, [*overrides, *given], Path(runs), plugins)

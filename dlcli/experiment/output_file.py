@@ -30,6 +30,21 @@ def check_output(target: Path, *read: Path, option: str = "-o") -> None:
             raise UsageError(f"{option} {target} is what is read, so it is not written over; name another file")
 
 
+def check_picture_output(target: Path, option: str) -> None:
+    """Refuse a path at which no SVG picture can be left; one that is there is replaced.
+
+    Args:
+        target: Where it is to be.
+        option: What named it.
+
+    Raises:
+        UsageError: It does not end with `.svg`, is a folder or in none.
+    """
+    if target.suffix.lower() != ".svg":
+        raise UsageError(f"pictures are drawn as SVG, so their names end with .svg; got {option} {target}")
+    check_output(target, option=option)
+
+
 def check_dataset_output(target: Path, *read: Path, overwrite: bool = False) -> None:
     """Refuse what `check_output` refuses, a file that does not end as a dataset does, and one that is there already.
 

@@ -122,7 +122,8 @@ def conditionings(
         every = tuple(fields.values())
         return (Conditioning(every, every, widths),) * layers
     if len(uses) > layers:
-        raise ValueError(f"{name} has {layers} layers that take conditions, but {len(uses)} entries in conditions")
+        count = "1 layer that takes" if layers == 1 else f"{layers} layers that take"
+        raise ValueError(f"{name} has {count} conditions, but {len(uses)} entries in conditions")
     found = [_conditioning(name, use, fields, widths) for use in uses]
     used = {place for entry in found for place in (*entry.scale, *entry.shift)}
     if unused := [field for field, place in fields.items() if place not in used]:

@@ -42,6 +42,7 @@ def find_lr_view(test: "RangeTest") -> RenderableType:
         line("", (f"{_rounded(test.minimum_tenth):8}", MINIMUM), " a tenth of the rate of the smallest loss"),
         "",
         line("next", f"dlcli train RECIPE --set train.optimizer.lr={_rounded(min(test.steepest, test.minimum_tenth))}"),
+        line("", "that is the smaller of the two"),
     )
 
 

@@ -20,7 +20,7 @@ def overfit_batch_view(found: "OverfitBatch") -> RenderableType:
     parts: list[RenderableType] = [
         line("recipe", f"{found.name}, {count_of(found.parameters, 'trained parameter')}"),
         line("batch", f"{count_of(found.rows, 'row')}, {found.loss} {number(found.first)} before any step"),
-        folded("off", ", ".join((*found.switched_off, "the schedule"))),
+        folded("off", ", ".join(found.switched_off) or "nothing"),
         folded("goal", _goal(found)),
         *(folded("note", note, style="yellow") for note in found.notes),
         "",

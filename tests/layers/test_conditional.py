@@ -53,7 +53,7 @@ def test_where_conditions_go():
         ((), 1, ["age"], "net is to take conditions \\(age\\), but the data has none; give fields the role condition"),
         ((STYLE,), 1, [], 'needs numbers, but condition style holds categorical; put "one_hot" into data.preprocess'),
         ((AGE,), 0, [], "net has no layer that could take the conditions age; add a hidden layer"),
-        ((AGE,), 1, ["age", "age"], "net has 1 layers that take conditions, but 2 entries in conditions"),
+        ((AGE,), 1, ["age", "age"], "net has 1 layer that takes conditions, but 2 entries in conditions"),
         ((AGE, DOSE), 2, ["age"], "net does not use the condition dose: add it to conditions, or leave it out"),
         ((AGE,), 1, ["agee"], "there is no condition 'agee' in the data; there are age"),
         ((AGE,), 1, [{"scal": "age"}], "an entry of conditions is a field, or has scale and shift.*got scal"),

@@ -7,24 +7,8 @@ from torch import nn
 from dlcli import atomic
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
-from dlcli.errors import UsageError
 from dlcli.experiment.diagram.trace import trace
-from dlcli.experiment.output_file import check_output
 from dlcli.report.diagram_svg import diagram_svg
-
-
-def check_diagram(path: Path) -> None:
-    """Refuse a path at which no diagram can be left; one that is there is replaced, as other pictures are.
-
-    Args:
-        path: Where it is to be.
-
-    Raises:
-        UsageError: It does not end with `.svg`, is a folder or in none.
-    """
-    if path.suffix.lower() != ".svg":
-        raise UsageError(f"a diagram is drawn as SVG, so its name ends with .svg; got --diagram {path}")
-    check_output(path, option="--diagram")
 
 
 def write_diagram(path: Path, name: str, member: Member, network: nn.Module, batch: Batch) -> None:

@@ -139,12 +139,25 @@ class Model(nn.Module):
             for field, module, tensor in zip(fields, self.preprocess, (*inputs, *conditions), strict=True)
         )
         extra: dict[str, Any] = {"conditions": ready[len(inputs) :]} if conditions else {}
+        self._check_given("lengths", self.description.length, lengths)
+        self._check_given("mask", self.description.mask, mask)
         if lengths is not None:
             extra["lengths"] = lengths
         if mask is not None:
             extra["mask"] = mask
         output: Tensor = self.network(*ready[: len(inputs)], **extra)
         return output
+
+    def _check_given(self, keyword: str, field: Field | None, tensor: Tensor | None) -> None:
+        """Refuse rows without what says which of their steps count: padding would be read as data."""
+        if field is not None and tensor is None:
+            raise DataError(
+                f"the model was trained with {keyword} ({field.name}) and got none, so that it would read padding: "
+                f"give them as {keyword}=…, for rows without padding the number of their steps"
+                if keyword == "lengths"
+                else f"the model was trained with a mask ({field.name}) and got none: give it as mask=…, 1 at every "
+                "position that counts"
+            )
 
     def _chosen(self, field: Field, values: Tensor) -> Tensor:
         """Return the columns of a field that the network sees."""

@@ -70,6 +70,8 @@ def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
     if smoothing := float(getattr(loss, "label_smoothing", 0.0)):
         off.append(f"label smoothing {smoothing:g}")
         loss = loss.model_copy(update={"label_smoothing": 0.0})
+    if type(member.schedule).name != "constant":
+        off.append(f"the schedule {member.schedule.name}")
     bare = replace(member, regularizers=tuple(kept), optimizer=optimizer, training_loss=loss)
     return bare, tuple(off)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 import torch
 from scipy import stats
 from torch.nn import functional
@@ -115,3 +116,10 @@ def test_mixup_refuses_what_has_no_between(mixup):
     for targets in (torch.zeros(4, 6, dtype=torch.int64), torch.zeros(4, 6, 2)):
         with pytest.raises(UsageError, match="there is a target for each position"):
             mixup.mix((IMAGES,), targets, ONES, noise)
+
+
+@pytest.mark.parametrize("name", ["mixup", "early_stopping", "activity_l1", "random_flip"])
+def test_what_touches_no_parameters_selects_none(registry, name):
+    with pytest.raises(ValidationError, match=f"{name} touches no parameters: leave out select = 'head.*'"):
+        registry.create("regularizer", name, select="head.*")
+    assert registry.create("regularizer", name, select="weights") == registry.create("regularizer", name)
