@@ -2,8 +2,11 @@
 
 import os
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("dlcli", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("dlcli")
 os.environ["DLCLI_PLUGINS"] = ""  # tests that want entry points say so
 os.environ["OMP_NUM_THREADS"] = "1"  # a thread pool costs small networks more than it gives, and shares two cores badly
 

@@ -85,7 +85,7 @@ def test_only_laws_that_bind_are_paired():
     assert {"architecture", "activation", "loss", "metric", "regularizer", "optimizer"} <= kinds
     assert all(case.kind in law.kinds for law, case in pairs)
     stop = {case.label for law, case in pairs if law.name == "stops_by_the_history_alone"}
-    assert stop == {"dlcli:early_stopping"}
+    assert stop == {"dlcli:early_stopping", "dlcli:gap_stopping"}
 
 
 def test_a_package_without_components_is_an_error():
