@@ -149,6 +149,8 @@ def test_sequences_of_any_length(tmp_path, monkeypatch, walks):
     path = tiny_dataset("tiny.h5", "sequence")
     run = dlcli.train(recipe(path, "walks"), plugins=walks, seeds=2).run
     model = dlcli.load(run, plugins=walks)
+    with pytest.raises(DataError, match=r"trained with lengths \(length\) and got none, .*give them as lengths=…"):
+        model(torch.randn(4, 11, 4))
     for format in ("pt2", "onnx"):
         found = dlcli.export(run, format=format, plugins=walks)
         assert found.steps_vary
