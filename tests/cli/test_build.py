@@ -65,7 +65,7 @@ def test_diagram_is_drawn_beside_what_build_tells(dlcli, folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--diagram", "net.png"), "its name ends with .svg; got --diagram net.png"),
+        (("--diagram", "net.png"), "their names end with .svg; got --diagram net.png"),
         (("--diagram", "no/net.svg"), "there is no folder no"),
         (("--diagram", "net.svg", "--overfit-batch"), "--diagram goes with a plain build"),
     ],

@@ -257,7 +257,8 @@ def test_plugins_show_plots_an_activation(dlcli, tmp_path, monkeypatch):
         (("mlp", "--plot"), 2, "'mlp' is an architecture, and only activations can be plotted"),
         (("leaky_relu", "--plot", "--set", "slope=2"), 2, "--set slope: expected a number ≥ 0 and ≤ 1, got 2"),
         (("leaky_relu", "--set", "slope=0.2"), 2, "--set slope=0.2 changes what is drawn: add --plot or --svg FILE"),
-        (("relu", "--svg", "absent/relu.svg"), 5, "cannot write absent/relu.svg"),
+        (("relu", "--svg", "absent/relu.svg"), 2, "--svg absent/relu.svg: there is no folder absent"),
+        (("relu", "--svg", "relu.png"), 2, "their names end with .svg; got --svg relu.png"),
     ],
 )
 def test_plugins_show_tells_what_cannot_be_plotted(dlcli, tmp_path, monkeypatch, words, code, message):

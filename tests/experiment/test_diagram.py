@@ -248,8 +248,8 @@ def test_lengths_and_regression_are_drawn(folder, plugins):
 @pytest.mark.parametrize(
     ("target", "match"),
     [
-        ("net.png", r"its name ends with \.svg; got --diagram net\.png"),
-        ("net", r"its name ends with \.svg; got --diagram net"),
+        ("net.png", r"their names end with \.svg; got --diagram net\.png"),
+        ("net", r"their names end with \.svg; got --diagram net"),
         ("no/such.svg", r"--diagram no/such\.svg: there is no folder no"),
         ("folder.svg", r"--diagram folder\.svg is a folder"),
     ],
