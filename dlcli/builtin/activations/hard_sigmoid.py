@@ -10,6 +10,8 @@ from dlcli import Activation
 class HardSigmoid(Activation):
     """Sigmoid made of straight pieces, without an exponential: min(max(x + 3, 0), 6) / 6; for gates on small devices.
 
+    Its gradient is exactly 0 for |x| > 3, where a unit no longer learns.
+
     Source: Howard et al. 2019, "Searching for MobileNetV3".
     """
 

@@ -10,6 +10,8 @@ from dlcli import Activation, Initialization
 class HardSwish(Activation):
     """Swish made of straight pieces, without an exponential: x · min(max(x + 3, 0), 6) / 6; for small devices.
 
+    Its gradient is exactly 0 for x < −3, where a unit no longer learns.
+
     Source: Howard et al. 2019, "Searching for MobileNetV3".
     """
 

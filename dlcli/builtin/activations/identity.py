@@ -8,7 +8,13 @@ from dlcli import Activation
 
 
 class Identity(Activation):
-    """No nonlinearity: y = x; layers with nothing else between them are together one affine map."""
+    """No nonlinearity: y = x; layers with nothing else between them are together one affine map.
+
+    Where a layer is to be narrower than its neighbours, or for a look at what nonlinearity brings: a network of it
+    learns no more than `linear`.
+
+    Source: Baldi and Hornik 1989, "Neural networks and principal component analysis".
+    """
 
     name: ClassVar[str] = "identity"
     formula: ClassVar[str] = "x"

@@ -12,6 +12,8 @@ from dlcli import Activation, Initialization
 class LeakyReLU(Activation):
     """ReLU that keeps a small slope below zero, so that no unit dies: max(x, slope · x).
 
+    Where units of `relu` die. With a slope near 1 layers add little to one affine map.
+
     Args:
         slope: Slope for x < 0, in [0, 1]; 0 is `relu`, 1 is no nonlinearity. The default is torch's.
 

@@ -11,6 +11,9 @@ from dlcli import Activation, Initialization
 class ReLU(Activation):
     """Rectified linear unit: max(0, x); the usual first choice between layers.
 
+    Quick, and its gradient does not shrink in depth. A unit that is negative on every row gets no gradient and stays
+    dead, as after too large a step: then `leaky_relu`, or a smaller rate.
+
     Source: Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
     """
 

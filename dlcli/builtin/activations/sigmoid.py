@@ -12,6 +12,9 @@ from dlcli import Activation
 class Sigmoid(Activation):
     """Logistic function between layers: 1 / (1 + e^(−beta · x)); for outputs there is none, since networks give logits.
 
+    For gates and shares. Saturates on both sides, is not centred on zero, and its gradient is ¼ · beta at most, so that
+    it vanishes in deep stacks: take `relu` or `gelu` there.
+
     Args:
         beta: Steepness, > 0; the slope at 0 is beta / 4. The default of 1 is torch's.
 

@@ -10,6 +10,9 @@ from dlcli import Activation
 class Tanh(Activation):
     """Hyperbolic tangent: smooth, bounded and centred on zero.
 
+    For recurrent networks and outputs of a bounded size. Saturates: its gradient vanishes for |x| above about 3, so
+    deep stacks of it learn slowly without a normalization.
+
     Source: LeCun et al. 1998, "Efficient backprop".
     """
 

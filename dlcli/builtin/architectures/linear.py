@@ -11,6 +11,9 @@ from dlcli.builtin.architectures.flat import affine_network
 class Linear(Architecture):
     """One affine map z = W x + b of all inputs, flattened and side by side: linear regression, or any task's baseline.
 
+    The baseline that every network should beat, and the one whose weights can be read. Fits no bend and no interaction
+    of columns.
+
     With the loss `mse` it is linear regression; for classification the same network is also called `logistic`.
 
     Shape:
@@ -18,6 +21,8 @@ class Linear(Architecture):
 
     Raises:
         ValueError: From `build`: inputs, conditions or a target that it cannot do.
+
+    Source: Legendre 1805, "Nouvelles méthodes pour la détermination des orbites des comètes", for least squares.
     """
 
     name: ClassVar[str] = "linear"

@@ -13,6 +13,9 @@ from dlcli.builtin.initializers.fans import fan_in, fan_out
 class KaimingUniform(Initializer):
     """Keeps the size of signals through layers of relu and its kin: U(−b, b), b = sqrt(3 · gain² / fan).
 
+    For relu, leaky_relu, gelu, swish and mish. With saturating activations, such as tanh, it starts too wide: then
+    `xavier_uniform`.
+
     Args:
         gain: Scale, > 0; without it the activation's own, and sqrt(2), relu's, where the architecture has none.
         mode: `fan_in` keeps the size of signals forward, `fan_out` that of gradients backward.

@@ -12,11 +12,16 @@ from dlcli.builtin.losses.same_shape import same_shape
 class MeanSquaredError(Loss):
     """Mean squared error: ℓ = mean over targets of (ŷ − y)², without the ½; for regression.
 
+    The first choice for regression; its best answer is the mean. A few far-off rows decide it: `huber` or `mae` care
+    less. Targets of large numbers want `data.scale_target`.
+
     Shape:
         output and target (B, R) give (B,); (B, T, R) gives (B, T).
 
     Raises:
         ValueError: The shapes of output and target differ; broadcasting them would compare every row with every other.
+
+    Source: Bishop 2006, "Pattern recognition and machine learning", 1.2.5.
     """
 
     name: ClassVar[str] = "mse"

@@ -10,8 +10,13 @@ from dlcli import CLASSIFICATION, Metric, Task
 class Accuracy(Metric):
     """Share of right answers: the class with the largest output, or the sign of a logit.
 
+    Misleads where classes are of very different size, since always answering the largest is then right often: see `f1`
+    or `auroc`.
+
     Multiclass: argmax z = y, the first class winning a tie. Binary: (z > 0) = y, which is p > ½. Multilabel: the mean
     over labels of the binary figure (one minus the Hamming loss), not the share of rows with every label right.
+
+    Source: scikit-learn's accuracy_score.
     """
 
     name: ClassVar[str] = "accuracy"

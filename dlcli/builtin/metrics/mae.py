@@ -8,7 +8,12 @@ from dlcli import REGRESSION, Metric, Task
 
 
 class MeanAbsoluteError(Metric):
-    """Mean absolute error |ŷ − y|, in the target's units; the mean over targets where there are several."""
+    """Mean absolute error |ŷ − y|, in the target's units; the mean over targets where there are several.
+
+    Far-off rows weigh no more than in proportion; the best constant answer is the median.
+
+    Source: scikit-learn's mean_absolute_error.
+    """
 
     name: ClassVar[str] = "mae"
     tasks: ClassVar[frozenset[Task]] = REGRESSION

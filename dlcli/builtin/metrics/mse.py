@@ -8,7 +8,12 @@ from dlcli import REGRESSION, Metric, Task
 
 
 class MeanSquaredError(Metric):
-    """Mean squared error (ŷ − y)², in squared units of the target; the mean over targets where there are several."""
+    """Mean squared error (ŷ − y)², in squared units of the target; the mean over targets where there are several.
+
+    Rows that are far off weigh most; `rmse` is in the target's own unit.
+
+    Source: scikit-learn's mean_squared_error.
+    """
 
     name: ClassVar[str] = "mse"
     tasks: ClassVar[frozenset[Task]] = REGRESSION

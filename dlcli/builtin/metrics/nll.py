@@ -11,8 +11,12 @@ from dlcli import CLASSIFICATION, Metric, Task
 class NegativeLogLikelihood(Metric):
     """Negative log-likelihood of the right answers, in nats: the mean of −log p.
 
+    A proper score: it is smallest for the true probabilities. One sure and wrong answer can decide it.
+
     Multiclass: −log softmax(z)[y]. Binary: −y log σ(z) − (1 − y) log(1 − σ(z)). Multilabel: the mean of that over
     labels. Taken from the outputs in float64, so no probability is clamped and the figure is finite.
+
+    Source: Good 1952, "Rational decisions".
     """
 
     name: ClassVar[str] = "nll"

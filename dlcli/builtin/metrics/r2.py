@@ -13,6 +13,8 @@ class RSquared(Metric):
 
     1 is perfect, 0 is no better than always answering the mean. Undefined, NaN, where a target does not vary, or
     varies by less than 3e-7 of its own size, since the sums that add over batches then hold no digit of its variance.
+
+    Source: Wright 1921, "Correlation and causation"; scikit-learn's r2_score.
     """
 
     name: ClassVar[str] = "r2"

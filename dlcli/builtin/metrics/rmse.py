@@ -10,7 +10,11 @@ from dlcli import REGRESSION, Metric, Task
 class RootMeanSquaredError(Metric):
     """Root mean squared error, in the target's units: sqrt(mean (ŷ − y)²).
 
+    Rows that are far off weigh most; `mae` weighs them in proportion.
+
     With several targets the mean over targets of each one's root, as scikit-learn has it.
+
+    Source: scikit-learn's root_mean_squared_error.
     """
 
     name: ClassVar[str] = "rmse"

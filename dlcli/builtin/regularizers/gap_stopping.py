@@ -21,6 +21,8 @@ class GapStopping(Regularizer):
 
     Raises:
         UsageError: There are no validation rows, or the two losses are not one loss in one unit.
+
+    Source: Prechelt 1998, "Early stopping - but when?", for rules that compare both losses.
     """
 
     name: ClassVar[str] = "gap_stopping"

@@ -14,6 +14,8 @@ from dlcli.builtin.regularizers.images import each_image, rows_of_images, unifor
 class RandomFlip(Regularizer):
     """Mirrors training images at random, each row for itself.
 
+    For photographs. Wrong where sides mean something: digits and letters are other ones in a mirror.
+
     Args:
         select: Unused: it touches no parameters.
         direction: `horizontal` changes left and right, `vertical` top and bottom.
@@ -21,6 +23,8 @@ class RandomFlip(Regularizer):
 
     Raises:
         UsageError: No input is an image.
+
+    Source: Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks".
     """
 
     name: ClassVar[str] = "random_flip"

@@ -14,6 +14,8 @@ from dlcli.builtin.regularizers.images import Fill, each_image, rows_of_images, 
 class RandomShift(Regularizer):
     """Moves training images by whole pixels at random, up and down and sideways, each row for itself.
 
+    Where what is seen need not be in the middle. Moved far, it leaves the image.
+
     Args:
         select: Unused: it touches no parameters.
         share: How far at most, as a share of the height and of the width, in [0, 1].
@@ -21,6 +23,9 @@ class RandomShift(Regularizer):
 
     Raises:
         UsageError: No input is an image.
+
+    Source: Simard et al. 2003, "Best practices for convolutional neural networks applied to visual document
+        analysis".
     """
 
     name: ClassVar[str] = "random_shift"

@@ -20,6 +20,8 @@ class Exponential(Schedule):
 
     Where it is open how long training will be. The rate only falls: over many epochs a multiplier far below 1 leaves
     none.
+
+    Source: torch.optim.lr_scheduler.ExponentialLR.
     """
 
     name: ClassVar[str] = "exponential"

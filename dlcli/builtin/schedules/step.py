@@ -10,6 +10,9 @@ from dlcli import History, Horizon, Schedule
 class Step(Schedule):
     """Multiplies the learning rate by `multiplier` every `step_epochs` epochs: multiplier^⌊epoch / step_epochs⌋.
 
+    Where it is known after how many epochs the loss stands still; each step down then brings it on. Too early a step
+    leaves the loss where it is.
+
     Epochs are counted from the warm-up's end, and every step of one has the same factor: torch's StepLR stepped after
     every epoch.
 
@@ -18,6 +21,8 @@ class Step(Schedule):
         warmup_start_factor: Where the warm-up starts, as a share of the factor it rises to, in [0, 1].
         step_epochs: Epochs between two changes, ≥ 1.
         multiplier: What the rate is multiplied by at each change, in (0, 1]; torch calls it gamma.
+
+    Source: He et al. 2016, "Deep residual learning for image recognition"; torch.optim.lr_scheduler.StepLR.
     """
 
     name: ClassVar[str] = "step"
