@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 DECADES = 10.0
 """Positive scores that span more than this factor are shown on a logarithmic axis."""
+SMALLEST = 1e-300
+"""Below this, differences are none: floats lose their digits there."""
 LARGEST = 1e300
 """Values beyond it are not drawn: differences of larger ones overflow."""
 MARGIN = 0.05
@@ -77,9 +79,9 @@ def spanning(
         low, high = max(low / math.exp(room), 5e-324), min(high * math.exp(room), sys.float_info.max)
         return Axis(low, high, start, end, log=True, whole=whole)
     span = high - low
-    # Differences that are mere rounding are none; nor would ticks that fine differ.
-    if span <= 1e-9 * max(abs(low), abs(high)):
-        room = 0.5 if whole else abs(high) / 10 or 0.1
+    # Differences that are mere rounding are none; nor would ticks that fine differ, nor can floats divide the smallest.
+    if span <= max(1e-9 * max(abs(low), abs(high)), SMALLEST):
+        room = 0.5 if whole else abs(high) / 10 if abs(high) > 10 * SMALLEST else 0.1
         return Axis(low - room, high + room, start, end, whole=whole)
     return Axis(low - MARGIN * span, high + MARGIN * span, start, end, whole=whole)
 

@@ -36,6 +36,8 @@ def test_round_figures(low, high, kind, expected):
 
 
 @given(FINITE, FINITE, st.integers(2, 12))
+@example(0.0, 5e-324, 2)
+@example(-1e-310, 1e-310, 5)
 def test_ticks_lie_within_and_grow(first, second, most):
     axis = spanning([first, second], 0, 100, log=False)
     ticks = [value for value, _ in axis.ticks(most)]
