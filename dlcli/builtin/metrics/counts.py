@@ -1,12 +1,39 @@
-"""How often each class was answered, true, and both, as precision, recall and f1 take it."""
+"""What `precision`, `recall` and `f1` share: how often each class was answered, true, and both."""
 
-from typing import Literal
+from abc import abstractmethod
+from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from dlcli import CLASSIFICATION, Metric, Task
+
 Average = Literal["macro", "micro"]
+
+
+class ClassShare(Metric):
+    """Base of shares of each class, averaged over classes; a subclass says of what they are shares."""
+
+    tasks: ClassVar[frozenset[Task]] = CLASSIFICATION
+    direction: ClassVar[Literal["min", "max"]] = "max"
+    lowest: ClassVar[float | None] = 0.0
+    highest: ClassVar[float | None] = 1.0
+
+    average: Average | None = Field(None, description="how classes are averaged; binary without it: y = 1 alone")
+
+    @abstractmethod
+    def share(self, statistics: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a part and its whole for each class (C,), from what `class_counts` says."""
+
+    def update(self, output: Tensor, target: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """Return the weight of right answers, of all answers and of all rows of each class."""
+        return class_counts(output, target, weight, self.average)
+
+    def compute(self, statistics: dict[str, Tensor]) -> Tensor:
+        """Return the average; NaN without rows."""
+        return averaged(*self.share(statistics), statistics["counted"], self.average)
 
 
 def class_counts(output: Tensor, target: Tensor, weight: Tensor, average: Average | None) -> dict[str, Tensor]:

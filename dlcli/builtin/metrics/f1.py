@@ -1,15 +1,13 @@
 """The metric `f1`."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
-from dlcli import CLASSIFICATION, Metric, Task
-from dlcli.builtin.metrics.counts import Average, averaged, class_counts
+from dlcli.builtin.metrics.counts import ClassShare
 
 
-class F1(Metric):
+class F1(ClassShare):
     """F1 score: the harmonic mean of precision and recall, 2 right / (predicted + true); for rare classes.
 
     Answers are the largest output, or logits > 0. 0 / 0 is 0, as scikit-learn's with zero_division = 0; a class that
@@ -24,18 +22,7 @@ class F1(Metric):
     """
 
     name: ClassVar[str] = "f1"
-    tasks: ClassVar[frozenset[Task]] = CLASSIFICATION
-    direction: ClassVar[Literal["min", "max"]] = "max"
-    lowest: ClassVar[float | None] = 0.0
-    highest: ClassVar[float | None] = 1.0
 
-    average: Average | None = Field(None, description="how classes are averaged; binary without it: y = 1 alone")
-
-    def update(self, output: Tensor, target: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return the weight of right answers, of all answers and of all rows of each class."""
-        return class_counts(output, target, weight, self.average)
-
-    def compute(self, statistics: dict[str, Tensor]) -> Tensor:
-        """Return the average; NaN without rows."""
-        both = statistics["predicted"] + statistics["true"]
-        return averaged(2 * statistics["right"], both, statistics["counted"], self.average)
+    def share(self, statistics: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return twice the right answers, and answers and rows of the class together."""
+        return 2 * statistics["right"], statistics["predicted"] + statistics["true"]

@@ -1,15 +1,13 @@
 """The metric `precision`."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
-from dlcli import CLASSIFICATION, Metric, Task
-from dlcli.builtin.metrics.counts import Average, averaged, class_counts
+from dlcli.builtin.metrics.counts import ClassShare
 
 
-class Precision(Metric):
+class Precision(ClassShare):
     """Precision: the share of answers "class c" that are right, right / predicted; for costly false alarms.
 
     Answers are the largest output, or logits > 0. 0 / 0 is 0, as scikit-learn's with zero_division = 0; a class that
@@ -24,17 +22,7 @@ class Precision(Metric):
     """
 
     name: ClassVar[str] = "precision"
-    tasks: ClassVar[frozenset[Task]] = CLASSIFICATION
-    direction: ClassVar[Literal["min", "max"]] = "max"
-    lowest: ClassVar[float | None] = 0.0
-    highest: ClassVar[float | None] = 1.0
 
-    average: Average | None = Field(None, description="how classes are averaged; binary without it: y = 1 alone")
-
-    def update(self, output: Tensor, target: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """Return the weight of right answers, of all answers and of all rows of each class."""
-        return class_counts(output, target, weight, self.average)
-
-    def compute(self, statistics: dict[str, Tensor]) -> Tensor:
-        """Return the average; NaN without rows."""
-        return averaged(statistics["right"], statistics["predicted"], statistics["counted"], self.average)
+    def share(self, statistics: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return right and all answers."""
+        return statistics["right"], statistics["predicted"]
