@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from dlcli.contracts.activation import Activation
-from dlcli.errors import RecipeError, UsageError
+from dlcli.errors import UsageError
 from dlcli.experiment.components import activation_facts, find_component
+from dlcli.experiment.format_parameters import settings_of
 from dlcli.layers.dropout import Randomized
 from dlcli.plugins import Plugins
-from dlcli.recipe.overrides import parse_override
 from dlcli.recipe.problems import did_you_mean
 from dlcli.recipe.wording import expected, shown
 from dlcli.registry import with_article
@@ -83,15 +83,10 @@ def activation_curve(
 
 def _parameters(settings: Sequence[str]) -> dict[str, Any]:
     """Return the parameters that are set, by name; the last of equal ones wins."""
-    found = {}
-    for setting in settings:
-        try:
-            override = parse_override(setting)
-        except RecipeError as error:
-            raise UsageError("\n".join(map(str, error.problems))) from error
-        if len(override.path) > 1:
-            raise UsageError(f"--set {override.key}: expected a parameter of the component itself, such as slope=0.2")
-        found[override.path[0]] = override.value
+    found = settings_of(settings)
+    for key in found:
+        if "." in key:
+            raise UsageError(f"--set {key}: expected a parameter of the component itself, such as slope=0.2")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Parameters of importers and exporters, as the command line gives them."""
+"""Parameters of single components, as the command line gives them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
