@@ -9,7 +9,7 @@ from dlcli.contracts.member import Member
 from dlcli.contracts.optimizer import Optimizer
 from dlcli.training.checkpoint import optimizer_tensors, restore_optimizer
 from dlcli.training.stacked_network import CannotStackError
-from dlcli.training.step import bare_step
+from dlcli.training.step import bare_step, in_layout_of
 
 PROBE_STEPS = 3
 
@@ -57,7 +57,7 @@ class StackOptimizer:
             rates: Learning rate of every member.
         """
         for parameter, gradient in zip(self._own, gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = None if gradient is None else in_layout_of(parameter, gradient)
         alike = len(set(rates)) == 1 and (self._one_decay or self._kind != "decoupled")
         if alike:
             self._decay_alike(rates[0])

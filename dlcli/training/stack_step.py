@@ -90,8 +90,7 @@ class StackStep:
             captured = self._captured.get(weighted) or self._capture(self._inputs(batch, bits, noises))
             results = captured.run(*self._persistent, *flatten((batch, bits, noises)))
             with_gradient, changed = captured.names["gradients"], captured.names["buffers"]
-            # Fused optimizers read memory in order, whatever the strides of a gradient say.
-            gradients = {name: g.contiguous() for name, g in zip(with_gradient, results[1:], strict=False)}
+            gradients = dict(zip(with_gradient, results[1:], strict=False))
             self._change_buffers(changed, results[1 + len(with_gradient) :])
             self.optimizer.step([gradients.get(name) for name in self._network.parameters], rates)
             if self._regularization.projects:

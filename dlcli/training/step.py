@@ -32,6 +32,13 @@ def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     return lambda: quick() or own()
 
 
+def in_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient laid out in memory as its parameter is: fused optimizers walk both in the order of memory."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter, requires_grad=False).copy_(gradient)
+
+
 class Step:
     """Takes the optimizer steps of one member in the loop engine.
 
@@ -121,4 +128,4 @@ class Step:
         present = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
         changed = self._regularization.gradients(self.member.regularizers, present, self._parameters)
         for name, gradient in changed.items():
-            self._parameters[name].grad = gradient
+            self._parameters[name].grad = in_layout_of(self._parameters[name], gradient)

@@ -1,11 +1,13 @@
 """What reaches a step through regularizers: only rows that count, and only what they are made for."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
 from engines import CPU, train
 
+from dlcli import Regularizer
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.field import Field
 from dlcli.data.batches import InMemoryBatches
@@ -119,3 +121,26 @@ def test_modules_that_are_not_there_are_told(member, registry):
         UsageError, match=r"activity_l1 works on outputs of modules named \*activation, but the network"
     ):
         Regularization((activity,), build_network(own, CPU), ("x",))
+
+
+class Turned(Regularizer):
+    """Leaves gradients what they are, in memory of another order."""
+
+    name: ClassVar[str] = "turned"
+
+    def gradients(self, gradients, parameters):
+        return {name: gradient.mT.contiguous().mT for name, gradient in gradients.items()}
+
+
+@pytest.mark.parametrize("engine", ["loop", "vectorized"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_the_order_of_a_gradient_in_memory_decides_nothing(optimizer, engine, member, batches, registry, tmp_path):
+    members = [
+        member(identity=name, seed=seed, epochs=1, optimizer=registry.create("optimizer", optimizer, lr=1e-2))
+        for seed, name in enumerate("ab")
+    ]
+    turned = [replace(each, regularizers=(Turned(),)) for each in members]
+    plain = train(members, batches, tmp_path / "plain", engine)
+    for one, other in zip(train(turned, batches, tmp_path / "turned", engine), plain, strict=True):
+        for name, tensor in one.state.items():
+            torch.testing.assert_close(tensor, other.state[name], rtol=1e-5, atol=1e-6)
