@@ -34,7 +34,7 @@ from dlcli.report.figures import byte_size
 from dlcli.training.accumulation import step_batches
 from dlcli.training.determinism import determinism
 from dlcli.training.initial_values import suited_initializer
-from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, build_optimizer, seed_epoch
 from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.regularization import Regularization
 from dlcli.training.step import Step
@@ -159,12 +159,7 @@ def _first_step(member: Member, batch: Batch, device: torch.device) -> _First:
     """Take the first step of a member, and see what is to be said of its network."""
     network = build_network(member, device)
     seed_epoch(active_dropouts(network), member, 1, device)
-    optimizer = member.optimizer.build(
-        [parameter for parameter in network.parameters() if parameter.requires_grad],
-        lr=float(member.optimizer.lr),
-        weight_decay=float(member.optimizer.weight_decay),
-    )
-    step = Step(member, network, optimizer, device)
+    step = Step(member, network, build_optimizer(member, network), device)
     step.start_epoch(1)
     with WindowWatch(network, member.architecture.name) as watch, DeadUnits(network) as dead:
         loss = float(step(batch))
@@ -175,12 +170,7 @@ def _first_step(member: Member, batch: Batch, device: torch.device) -> _First:
 
 def _switched_step(member: Member, network: nn.Module, batches: Batches, device: torch.device) -> None:
     """Take a step as switches change it, so that what they cannot do is told."""
-    optimizer = member.optimizer.build(
-        [parameter for parameter in network.parameters() if parameter.requires_grad],
-        lr=float(member.optimizer.lr),
-        weight_decay=float(member.optimizer.weight_decay),
-    )
-    step = make_step(member, network, optimizer, device)
+    step = make_step(member, network, build_optimizer(member, network), device)
     step.start_epoch(1)
     step(next(step_batches(batches.training(member, 1), member.switches.accumulate)))
 

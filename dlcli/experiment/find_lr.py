@@ -24,7 +24,7 @@ from dlcli.plugins import Plugins, load_plugins
 from dlcli.report.find_lr import find_lr_svg
 from dlcli.training.accumulation import StepBatch, step_batches
 from dlcli.training.determinism import determinism
-from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, build_optimizer, seed_epoch
 from dlcli.training.out_of_memory import out_of_memory_told
 from dlcli.training.switched_step import make_step
 from dlcli.training.threads import suitable_threads
@@ -176,11 +176,7 @@ def _climb(member: Member, batches: Batches, device: torch.device) -> tuple[list
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with forked, determinism(member.switches.deterministic, device):
         network = build_network(member, device)
-        optimizer = member.optimizer.build(
-            [parameter for parameter in network.parameters() if parameter.requires_grad],
-            lr=LOWEST,
-            weight_decay=float(member.optimizer.weight_decay),
-        )
+        optimizer = build_optimizer(member, network, rate=LOWEST)
         step, group = make_step(member, network, optimizer, device), optimizer.param_groups[0]
         dropouts = active_dropouts(network)
 

@@ -14,7 +14,14 @@ from dlcli.training.accumulation import counted_rows, step_batches
 from dlcli.training.averaging import Average
 from dlcli.training.checkpoint import State, optimizer_tensors, rank, restore_optimizer
 from dlcli.training.evaluation import evaluate
-from dlcli.training.network import BestParameters, active_dropouts, build_network, cpu_copies, seed_epoch
+from dlcli.training.network import (
+    BestParameters,
+    active_dropouts,
+    build_network,
+    build_optimizer,
+    cpu_copies,
+    seed_epoch,
+)
 from dlcli.training.progress import Progress, describe_divergence
 from dlcli.training.surroundings import CHECK_STEPS, StopRequested, Surroundings
 from dlcli.training.switched_step import make_step
@@ -38,10 +45,7 @@ class Loop:
         self.member, self.around = member, around
         self.checkpoints, self.history_file = around.checkpoints(member), around.history_file
         self.network = build_network(member, around.device)
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = member.optimizer.build(
-            parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
-        )
+        self.optimizer = build_optimizer(member, self.network)
         self._average = None if member.averager is None else Average(member.averager, self.network)
         # After the average, which is a copy of the network as it was built.
         self.step = make_step(member, self.network, self.optimizer, around.device)

@@ -42,6 +42,22 @@ def build_network(member: Member, device: torch.device) -> nn.Module:
     return network.to(device).train()
 
 
+def build_optimizer(member: Member, network: nn.Module, *, rate: float | None = None) -> torch.optim.Optimizer:
+    """Build a member's optimizer over what is trained of its network.
+
+    Args:
+        member: Whose.
+        network: Its network; frozen parameters are left out.
+        rate: Learning rate to begin with; the optimizer's own where None.
+
+    Returns:
+        The optimizer.
+    """
+    own = member.optimizer
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return own.build(trained, lr=float(own.lr) if rate is None else rate, weight_decay=float(own.weight_decay))
+
+
 def active_dropouts(network: nn.Module) -> tuple[Randomized, ...]:
     """Return every Dropout of a network that drops anything, and whatever else is random as Dropout is."""
     return tuple(module for module in network.modules() if isinstance(module, Randomized) and module.active)

@@ -11,7 +11,7 @@ from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.training.layer_costs import LayerCost, LayerCosts
 from dlcli.training.live_memory import LiveMemory
-from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, build_optimizer, seed_epoch
 from dlcli.training.step import Step
 
 FEW, MORE = 2, 4
@@ -146,9 +146,7 @@ def step_costs(member: Member, batch: Batch, device: torch.device) -> StepCosts:
     """
     network = build_network(member, device)
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = member.optimizer.build(
-        trained, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
-    )
+    optimizer = build_optimizer(member, network)
     step = Step(member, network, optimizer, device)
     seed_epoch(active_dropouts(network), member, 1, device)
     step.start_epoch(1)

@@ -11,7 +11,7 @@ from dlcli.contracts.batch import Batches
 from dlcli.contracts.member import Member
 from dlcli.training.accumulation import step_batches
 from dlcli.training.evaluation import evaluate
-from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, build_optimizer, seed_epoch
 from dlcli.training.switched_step import make_step
 from dlcli.training.threads import suitable_threads
 
@@ -34,10 +34,7 @@ def seconds_alone(member: Member, batches: Batches, epochs: int, device: torch.d
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = build_network(member, device)
-        parameters = [p for p in network.parameters() if p.requires_grad]
-        optimizer = member.optimizer.build(
-            parameters, lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
-        )
+        optimizer = build_optimizer(member, network)
         # Compiling takes longer than anything that is estimated here.
         switches = replace(member.switches, compile=False)
         step = make_step(replace(member, switches=switches), network, optimizer, device)

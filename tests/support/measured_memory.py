@@ -7,7 +7,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
-from dlcli.training.network import active_dropouts, build_network, seed_epoch
+from dlcli.training.network import active_dropouts, build_network, build_optimizer, seed_epoch
 from dlcli.training.step import Step
 
 
@@ -35,10 +35,7 @@ def measured_peak(member: Member, batch: Batch, device: torch.device) -> int:
 def _two_steps(member: Member, batch: Batch, device: torch.device) -> None:
     """The second is as all others are: it finds gradients and the optimizer's state."""
     network = build_network(member, device)
-    optimizer = member.optimizer.build(
-        list(network.parameters()), lr=float(member.optimizer.lr), weight_decay=float(member.optimizer.weight_decay)
-    )
-    step = Step(member, network, optimizer, device)
+    step = Step(member, network, build_optimizer(member, network), device)
     step.start_epoch(1)
     seed_epoch(active_dropouts(network), member, 1, device)
     for _ in range(2):
