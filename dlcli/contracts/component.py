@@ -143,6 +143,17 @@ class Component(BaseModel, ABC):
         values = {key: plain(getattr(self, key)) for key in kept}
         return {"name": label(self), **{key: value for key, value in values.items() if value is not None}}
 
+    def ignored(self) -> tuple[str, ...]:
+        """Return which parameters change nothing beside the others, a clause each, and what would give them effect.
+
+        What is surely meant otherwise is an error of validation instead; this is for settings that a search may pass
+        through. `build` and `train` say them as notes.
+
+        Returns:
+            Clauses such as `warmup_start_factor is not used without warmup_epochs`; none by default.
+        """
+        return ()
+
     def stack_key(self) -> str:
         """Return what two members' components must share to train in one stack: all but the per-member fields."""
         return json.dumps(self.table(lambda c: f"{type(c).__module__}:{type(c).__name__}", per_member=False))

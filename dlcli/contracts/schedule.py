@@ -45,6 +45,12 @@ class Schedule(Component):
         0.0, ge=0, le=1, description="where the warm-up starts, as a share of the factor it rises to"
     )
 
+    def ignored(self) -> tuple[str, ...]:
+        """Say where a start of the warm-up is given without one."""
+        if self.warmup_epochs or not self.warmup_start_factor:
+            return ()
+        return ("warmup_start_factor is not used, since warmup_epochs = 0: there is no warm-up",)
+
     @abstractmethod
     def shape(self, step: int, horizon: Horizon, history: History) -> float:
         """Return the factor of a step after warm-up.

@@ -77,7 +77,7 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
             )
         )
     check_architecture(plan.members[0])
-    return plan
+    return replace(plan, notes=(*plan.notes, *_ignored(recipe)))
 
 
 def recipe_preprocess(recipe: Recipe) -> tuple[Preprocessor, ...]:
@@ -223,6 +223,11 @@ def make_member(
         keep=Keep(**dict(train.keep_checkpoints)),
         switches=recipe_switches(recipe),
     )
+
+
+def _ignored(recipe: Recipe) -> list[str]:
+    """Return what components say of parameters that change nothing."""
+    return [f"{component.name}: {clause}" for component in recipe_components(recipe) for clause in component.ignored()]
 
 
 def _decides(recipe: Recipe) -> bool:

@@ -37,7 +37,9 @@ class Window:
         return Fraction(size - self.span + 2 * self.padding, self.stride) + 1
 
 
-def output_size(where: str, what: str, size: int, window: Window, *, floor: bool = False, pools: bool = False) -> int:
+def output_size(
+    where: str, what: str, size: int, window: Window, *, floor: bool = False, largest_padding: int | None = None
+) -> int:
     """Return how many places a window has along an axis.
 
     Args:
@@ -46,7 +48,7 @@ def output_size(where: str, what: str, size: int, window: Window, *, floor: bool
         size: N, its pixels.
         window: The window.
         floor: Whether pixels at the end that no window reaches may be dropped, as torch does.
-        pools: Whether it is a pooling, which torch allows a padding of half its window at most.
+        largest_padding: The largest padding that it could have, as `what_fits` says.
 
     Returns:
         N' ≥ 1.
@@ -58,11 +60,9 @@ def output_size(where: str, what: str, size: int, window: Window, *, floor: bool
     if places >= 1 and (floor or places.denominator == 1):
         return int(places)
     told = arithmetic(where, what, size, window)
+    fits = what_fits(size, window, largest_padding)
     if places < 1:
-        raise ValueError(
-            f"{told}: the window is larger than what is left there; {what_fits(size, window, pools=pools)}"
-        )
-    fits = what_fits(size, window, pools=pools)
+        raise ValueError(f"{told}: the window is larger than what is left there; {fits}")
     raise ValueError(f"{told}: pixels at the end would be dropped; {fits}, or floor = true to drop them")
 
 
@@ -86,20 +86,20 @@ def arithmetic(where: str, what: str, size: int, window: Window) -> str:
     )
 
 
-def what_fits(size: int, window: Window, *, pools: bool = False) -> str:
+def what_fits(size: int, window: Window, largest_padding: int | None = None) -> str:
     """Return, in words, the paddings and strides with which a window fits as often as a whole positive number says.
 
     Args:
         size: N, the axis's pixels.
         window: The window that does not fit.
-        pools: Whether it is a pooling, which torch allows a padding of half its window at most.
+        largest_padding: The largest padding that it could have, in pixels; None for one less than the window spans.
 
     Returns:
         A clause, such as `padding 1 or 3, or stride 1 would fit`.
     """
     found = []
     for name in ("padding", "stride"):
-        paddings = range(window.span // 2 + 1 if pools else window.span)
+        paddings = range(window.span if largest_padding is None else largest_padding + 1)
         values = paddings if name == "padding" else range(1, max(window.span, window.stride) + 1)
         fitting = [v for v in values if _fits(size, Window(**{**vars(window), name: v}))]
         if fitting:

@@ -26,7 +26,7 @@ class Slide:
         size: N, its pixels.
         window: The window.
         ceil: Whether a window may reach over the end, as poolings allow, so that none is dropped.
-        pools: Whether it is a pooling's.
+        largest_padding: The largest padding that torch allows; None for any.
     """
 
     where: str
@@ -34,7 +34,7 @@ class Slide:
     size: int
     window: Window
     ceil: bool = False
-    pools: bool = False
+    largest_padding: int | None = None
 
     @property
     def dropped(self) -> int:
@@ -45,7 +45,7 @@ class Slide:
         """Return what is dropped at the end, and what would fit."""
         lost = max(0, self.dropped - self.window.padding)
         what = f"the last {'pixel' if lost == 1 else f'{lost} pixels'}" if lost else "some of the padding"
-        fits = what_fits(self.size, self.window, pools=self.pools)
+        fits = what_fits(self.size, self.window, self.largest_padding)
         text = arithmetic(self.where, self.what, self.size, self.window)
         return f"{text}: torch takes the whole number below and does not read {what}; {fits}"
 
@@ -88,15 +88,17 @@ class WindowWatch:
         """Refuse a window that fits nowhere, before torch does in words of its own."""
         if not arguments or not isinstance(arguments[0], Tensor):
             return
-        axes, pools = _axes(module), not isinstance(module, _ConvNd)
+        axes, pools = _axes(module), not isinstance(module, _ConvNd)  # which pad half their window at most
         sizes = arguments[0].shape[-axes:]
         seen: dict[tuple[int, Window], list[str]] = {}
         for what, size, window in zip(AXES[axes], sizes, _windows(module, axes), strict=True):
-            output_size(self._layers[module], what, size, window, floor=True, pools=pools)
+            most = window.span // 2 if pools else None
+            output_size(self._layers[module], what, size, window, floor=True, largest_padding=most)
             seen.setdefault((size, window), []).append(what)
         ceil = bool(getattr(module, "ceil_mode", False))
         for (size, window), names in seen.items():
-            self.slides.append(Slide(self._layers[module], " and ".join(names), size, window, ceil, pools))
+            most = window.span // 2 if pools else None
+            self.slides.append(Slide(self._layers[module], " and ".join(names), size, window, ceil, most))
 
 
 def not_whole(slides: Iterable[Slide]) -> str | None:

@@ -78,6 +78,7 @@ EXPECTED = {
         "auroc",
         "average_precision",
         "brier",
+        "confusion",
         "ece",
         "f1",
         "mae",

@@ -103,9 +103,9 @@ class CNN(Architecture):
         groups: Into how many groups channels are divided that do not see one another, ≥ 1; divides the channels.
         bias: Whether convolutions have a bias; before a norm that removes it there is none anyway.
         pool: What ends a block: `max`, `avg` or `none`.
-        pool_size: Height and width of the pooled patches in pixels, ≥ 1; a rest at the edge is dropped.
+        pool_size: Height and width of the pooled patches in pixels, ≥ 1.
         pool_stride: Pixels from one patch to the next; None for `pool_size`.
-        floor: Whether pixels at the edge that no kernel reaches may be dropped, rather than being an error.
+        floor: Whether pixels at the edge that no kernel or patch reaches may be dropped, rather than being an error.
         hidden: Widths of the layers between the maps and the head, each ≥ 1.
         activation: What follows every convolution and hidden layer.
         norm: What stands before every activation.
@@ -139,7 +139,7 @@ class CNN(Architecture):
     pool: Literal["max", "avg", "none"] = Field("max", description="what ends a block")
     pool_size: int = Field(2, ge=1, description="height and width of the pooled patches, in pixels")
     pool_stride: Count | None = Field(None, description="pixels from one patch to the next; None for pool_size")
-    floor: bool = Field(False, description="whether pixels at the edge that no kernel reaches may be dropped")
+    floor: bool = Field(False, description="whether pixels at the edge that nothing reaches may be dropped")
     hidden: tuple[Count, ...] = Field((128,), description="widths of the layers between the maps and the head")
     activation: Activation = by_name("dlcli:relu")
     norm: Normalization = by_name("dlcli:none")
@@ -162,6 +162,16 @@ class CNN(Architecture):
                     f'padding = "same" needs an odd kernel_size, got {kernel}; use {kernel + 1}, or padding = "valid"'
                 )
         return self
+
+    def ignored(self) -> tuple[str, ...]:
+        """Say where there is no pooling of the given size, or no dropout of the given kind."""
+        found = []
+        if self.pool == "none":
+            sizes = {"pool_size": self.pool_size != 2, "pool_stride": self.pool_stride is not None}
+            found += [f'{name} is not used, since pool = "none"' for name, given in sizes.items() if given]
+        if self.dropout_kind != "inverted" and not self.dropout:
+            found.append(f'dropout_kind = "{self.dropout_kind}" is not used, since dropout = 0')
+        return tuple(found)
 
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network, after checking every size; torch's default initial values."""
@@ -224,7 +234,8 @@ class CNN(Architecture):
                         'pool = "none"'
                     )
                 window = Window(self.pool_size, self.pool_stride or self.pool_size)
-                pixels = output_size(f"cnn: blocks.{block}.pool", what, pixels, window, floor=True)
+                where = f"cnn: blocks.{block}.pool"
+                pixels = output_size(where, what, pixels, window, floor=self.floor, largest_padding=0)
         return pixels
 
     def _check_groups(self, channels: int) -> None:

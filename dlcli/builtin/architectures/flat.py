@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dlcli import ConditionalSequential, InputOutput
+from dlcli import ConditionalNormalization, ConditionalSequential, InputOutput, conditionings
 
 
 def flat_width(name: str, io: InputOutput) -> int:
@@ -69,7 +69,7 @@ class FlatNetwork(nn.Module):
 
 
 def affine_network(name: str, io: InputOutput) -> FlatNetwork:
-    """Return one affine map of all inputs.
+    """Return one affine map of all inputs, which conditions scale and shift before.
 
     Args:
         name: Name of the architecture that asks, for errors.
@@ -79,11 +79,9 @@ def affine_network(name: str, io: InputOutput) -> FlatNetwork:
         The network; torch's default initial values.
 
     Raises:
-        ValueError: Conditions, which without a hidden layer have nothing to scale, or what `flat_width` refuses.
+        ValueError: What `flat_width` or `conditionings` refuses.
     """
-    if io.conditions:
-        names = ", ".join(field.name for field in io.conditions)
-        raise ValueError(
-            f"{name} takes no conditions, but the data has {names}; give these fields the role input, or choose mlp"
-        )
-    return FlatNetwork(ConditionalSequential(), nn.Linear(flat_width(name, io), io.outputs))
+    width = flat_width(name, io)
+    (conditioning,) = conditionings(name, io, 1)
+    scaled = [] if conditioning is None else [ConditionalNormalization(nn.Identity(), width, conditioning)]
+    return FlatNetwork(ConditionalSequential(scaled), nn.Linear(width, io.outputs))

@@ -16,6 +16,8 @@ class Linear(Architecture):
 
     With the loss `mse` it is linear regression; for classification the same network is also called `logistic`.
 
+    Condition fields c scale and shift the inputs before it, x · (1 + V c + v) + U c + u, which interact with them.
+
     Shape:
         features (B, F), images (B, C, H, W) and sequences (B, T, F) give logits or targets (B, O).
 

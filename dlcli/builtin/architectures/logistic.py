@@ -12,7 +12,7 @@ class Logistic(Architecture):
     """Logistic regression: one affine map of all inputs to logits, for classification alone.
 
     Binary: one logit; multiclass: one a class (softmax regression); multilabel: one a label. The probabilities come
-    from the loss and the metrics, never from the network.
+    from the loss and the metrics, never from the network. Condition fields scale and shift the inputs, as in `linear`.
 
     Shape:
         features (B, F), images (B, C, H, W) and sequences (B, T, F) give logits (B, O).

@@ -63,6 +63,15 @@ class MLP(Architecture):
     stochastic_depth: PerMember = Field(0.0, ge=0, lt=1, description="probability that a row skips the last block")
     conditions: tuple[ConditionUse, ...] = Field((), description="which conditions scale and shift each hidden layer")
 
+    def ignored(self) -> tuple[str, ...]:
+        """Say where there are no blocks that could be skipped, or no dropout of the given kind."""
+        found = []
+        if self.stochastic_depth and not self.residual:
+            found.append("stochastic_depth is not used without residual = true: only residual blocks can be skipped")
+        if self.dropout_kind != "inverted" and not self.dropout:
+            found.append(f'dropout_kind = "{self.dropout_kind}" is not used, since dropout = 0')
+        return tuple(found)
+
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network; torch's default initial values."""
         widths = (flat_width(self.name, io), *self.hidden)

@@ -16,7 +16,8 @@ class SVM(Architecture):
     ℓ is the hinge loss, for regression the epsilon-insensitive one, unless the recipe names another. Training divides
     the sum by C · N, so that it makes the mean of ℓ over the N training rows and ½ ‖W‖² / (C · N) small: an `l2` of
     that strength belongs to the network; biases are free of it. Columns must be on one scale: `standardize`. For few
-    rows and many columns; its outputs are margins, so that `nll` and the like say little.
+    rows and many columns; its outputs are margins, so that `nll` and the like say little. Condition fields scale and
+    shift the inputs, as in `linear`; the problem is then no longer convex.
 
     Args:
         C: How much a row inside the margin costs, > 0: larger values follow the training rows more closely.

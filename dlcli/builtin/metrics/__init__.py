@@ -15,6 +15,7 @@ def register(registry: "Registrar") -> None:
     registry.add("metric", "auroc", "dlcli.builtin.metrics.auroc:AreaUnderROC")
     registry.add("metric", "average_precision", "dlcli.builtin.metrics.average_precision:AveragePrecision")
     registry.add("metric", "brier", "dlcli.builtin.metrics.brier:Brier")
+    registry.add("metric", "confusion", "dlcli.builtin.metrics.confusion:Confusion")
     registry.add("metric", "ece", "dlcli.builtin.metrics.ece:ExpectedCalibrationError")
     registry.add("metric", "f1", "dlcli.builtin.metrics.f1:F1")
     registry.add("metric", "mae", "dlcli.builtin.metrics.mae:MeanAbsoluteError")

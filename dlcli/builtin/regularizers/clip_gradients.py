@@ -32,6 +32,10 @@ class ClipGradients(Regularizer):
     max_norm: PerMember = Field(1.0, ge=0, description="largest length of the whole selected gradient; 0 for any")
     max_value: PerMember = Field(0.0, ge=0, description="largest size of each number of a gradient; 0 for any")
 
+    def ignored(self) -> tuple[str, ...]:
+        """Say where nothing is limited."""
+        return () if self.max_norm or self.max_value else ("max_norm and max_value are 0, so nothing is clipped",)
+
     def gradients(self, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the gradients, cut where a number is too large and shortened where they are too long together."""
         if not gradients:

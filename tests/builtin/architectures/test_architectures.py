@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from dlcli import Field, InputOutput, Task
 
 FEATURES = Field("x", "input", "features", (6,), "float32")
-IMAGE = Field("image", "input", "image", (3, 8, 10), "float32")
+IMAGE = Field("image", "input", "image", (3, 8, 12), "float32")
 SEQUENCE = Field("series", "input", "sequence", (5, 2), "float32")
 TOKENS = Field("text", "input", "tokens", (5,), "int64")
 CONDITION = Field("style", "condition", "categorical", (), "int64", classes=("a", "b"))
@@ -39,7 +39,7 @@ def test_flat_networks_take_any_numbers(registry, name, inputs):
 @pytest.mark.parametrize("name", ["linear", "logistic"])
 def test_affine_is_one_matrix_product(registry, name):
     module = registry.create("architecture", name).build(io(FEATURES, IMAGE))
-    assert sizes(module) == {"head.weight": (4, 246), "head.bias": (4,)}
+    assert sizes(module) == {"head.weight": (4, 294), "head.bias": (4,)}
     x, image = rows(FEATURES, IMAGE)
     expected = torch.cat([x, image.flatten(1)], 1) @ module.head.weight.T + module.head.bias
     torch.testing.assert_close(module(x, image), expected)
@@ -124,11 +124,11 @@ def test_members_stack_with_rates_of_their_own(registry):
 @pytest.mark.parametrize(
     ("parameters", "flat"),
     [
-        ({}, 64 * 2 * 2),
-        ({"pool": "none", "channels": [2]}, 2 * 8 * 10),
-        ({"padding": "valid", "pool": "avg", "convolutions": 2, "channels": [2]}, 2 * 2 * 3),
-        ({"padding": "valid", "pool": "none", "kernel_size": 4, "channels": [2, 5]}, 5 * 2 * 4),
-        ({"channels": [2], "pool_size": 8}, 2),
+        ({}, 64 * 2 * 3),
+        ({"pool": "none", "channels": [2]}, 2 * 8 * 12),
+        ({"padding": "valid", "pool": "avg", "convolutions": 2, "channels": [2]}, 2 * 2 * 4),
+        ({"padding": "valid", "pool": "none", "kernel_size": 4, "channels": [2, 5]}, 5 * 2 * 6),
+        ({"channels": [2], "pool_size": 4}, 2 * 2 * 3),
     ],
 )
 def test_cnn_sizes(registry, parameters, flat):
@@ -146,7 +146,7 @@ def test_cnn_layers(registry):
         "blocks.0.convolution_1.affine.weight": (2, 2, 3, 3),
         "blocks.1.convolution_0.affine.weight": (5, 2, 3, 3),
         "blocks.1.convolution_1.affine.weight": (5, 5, 3, 3),
-        "head.weight": (4, 5 * 2 * 2),
+        "head.weight": (4, 5 * 2 * 3),
     }
     (x,) = rows(IMAGE)
     maps = x
@@ -179,13 +179,47 @@ def test_cnn_names_the_layer_that_leaves_nothing(registry, parameters, message):
         registry.create("architecture", "cnn", **parameters).build(io(IMAGE))
 
 
+def test_cnn_drops_no_pixels_unasked(registry):
+    seven = Field("image", "input", "image", (1, 8, 7), "float32")
+    told = (
+        r"cnn: blocks.0.pool: N' = .* = \(7 − 2 \+ 2·0\) / 2 \+ 1 = 3.5 for width 7, .*: pixels at the end would be "
+        "dropped; stride 1 would fit, or floor = true to drop them"
+    )
+    with pytest.raises(ValueError, match=told):
+        registry.create("architecture", "cnn", channels=[2], pool_size=2).build(io(seven))
+    cut = registry.create("architecture", "cnn", channels=[2], pool_size=2, floor=True).build(io(seven))
+    assert cut.hidden[0].affine.in_features == 2 * 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "parameters", "told"),
+    [
+        ("architecture", "mlp", {"stochastic_depth": 0.1}, "stochastic_depth is not used without residual = true"),
+        ("architecture", "mlp", {"dropout_kind": "alpha"}, 'dropout_kind = "alpha" is not used, since dropout = 0'),
+        ("architecture", "cnn", {"pool": "none", "pool_size": 3}, 'pool_size is not used, since pool = "none"'),
+        ("architecture", "cnn", {"pool": "none", "pool_stride": 2}, 'pool_stride is not used, since pool = "none"'),
+        ("architecture", "cnn", {"dropout_kind": "alpha"}, 'dropout_kind = "alpha" is not used, since dropout = 0'),
+        (
+            "schedule",
+            "cosine",
+            {"warmup_start_factor": 0.1},
+            "warmup_start_factor is not used, since warmup_epochs = 0",
+        ),
+        ("regularizer", "clip_gradients", {"max_norm": 0.0}, "max_norm and max_value are 0, so nothing is clipped"),
+    ],
+)
+def test_parameters_without_effect_are_told(registry, kind, name, parameters, told):
+    (clause,) = registry.create(kind, name, **parameters).ignored()
+    assert clause.startswith(told)
+    assert not registry.create(kind, name).ignored()
+
+
 @pytest.mark.parametrize("name", [*FLAT, "cnn"])
 def test_what_none_of_them_can_do(registry, name):
     architecture = registry.create("architecture", name)
     with pytest.raises(ValueError, match=f"{name} gives one answer a row, but the target has one for every position"):
         architecture.build(io(IMAGE, per_position=True))
-    told = "needs numbers, but condition style" if name in ("mlp", "cnn") else "takes no conditions, but the data has"
-    with pytest.raises(ValueError, match=f"{name} {told}"):
+    with pytest.raises(ValueError, match=f"{name} needs numbers, but condition style"):
         architecture.build(io(IMAGE, conditions=(CONDITION,)))
 
 
@@ -233,6 +267,19 @@ def test_initial_values_come_from_torchs_stream(registry, name, field):
 
 
 AGE = Field("age", "condition", "features", (2,), "float32")
+
+
+@pytest.mark.parametrize("name", ["linear", "logistic", "svm"])
+def test_affine_maps_with_conditions(registry, name):
+    torch.manual_seed(0)
+    (x,), age = rows(FEATURES), torch.rand(7, 2)
+    module = registry.create("architecture", name).build(io(FEATURES, conditions=(AGE,)))
+    head, scaled = module.head, module.blocks[0]
+    torch.testing.assert_close(module(x, conditions=(age,)), head(x))  # conditions begin without effect
+    torch.nn.init.normal_(scaled.scale.weight)
+    torch.nn.init.normal_(scaled.shift.bias)
+    expected = head(x * (1 + age @ scaled.scale.weight.T) + scaled.shift.bias)
+    torch.testing.assert_close(module(x, conditions=(age,)), expected)
 
 
 def test_mlp_with_residual_blocks_and_conditions(registry):

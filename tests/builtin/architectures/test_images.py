@@ -135,7 +135,7 @@ def test_cnn_is_made_of_torchs_layers(build, parameters):
             {"stride": 2},
             r"blocks.0.convolution_0: N' = .*\(8 − 3 \+ 2·1\) / 2 \+ 1 = 4.5.*stride 1 would .*floor = true",
         ),
-        ({"groups": 2}, "blocks.0 has 2 groups, which must divide its 3 input and 32 output channels"),
+        ({"groups": 2, "floor": True}, "blocks.0 has 2 groups, which must divide its 3 input and 32 output channels"),
         ({"kernel_size": [3, 3, 3]}, "kernel_size is one number, or one for each of the 2 blocks; got 3"),
         ({"kernel_size": 4}, 'padding = "same" needs an odd kernel_size, got 4; use 5, or padding = "valid"'),
         ({"padding": -1}, "padding"),

@@ -71,6 +71,39 @@ def test_precision_recall_f1_are_torchmetrics(registry, name, average):
     assert figure(metric, (output, target, ones)).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+def by_confusion_matrix(task, rows, true=None, answered=None):
+    z, y, w = (t[rows[2] > 0].numpy() for t in rows)
+    classes = max(z.shape[1], 2)
+    answers, y = (z.argmax(1), y) if task is Task.MULTICLASS else (z[:, 0] > 0, y[:, 0])
+    shares = sk.confusion_matrix(y, answers, labels=range(classes), sample_weight=w, normalize="true")
+    np.fill_diagonal(shares, 0)
+    return shares[slice(None) if true is None else [true]][:, slice(None) if answered is None else [answered]].max()
+
+
+@pytest.mark.parametrize(("task", "outputs"), [(Task.BINARY, 1), (Task.MULTICLASS, 4)])
+@pytest.mark.parametrize("only", [{}, {"true": 1}, {"answered": 0}, {"true": 1, "answered": 0}])
+def test_confusion_is_the_worst_cell_of_scikit_learns_matrix(registry, task, outputs, only):
+    metric = registry.create("metric", "confusion", **only)
+    rows = draw(task, outputs=outputs, ties=False)
+    expected = by_confusion_matrix(task, rows, **only)
+    assert 0 < expected < 1
+    for batches in ([rows], [cut(rows, 0, 1), cut(rows, 1, 30), cut(rows, 30, ROWS)]):
+        assert figure(metric, *batches).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_confusion_of_classes_that_are_not_there(registry):
+    rows = draw(Task.MULTICLASS, outputs=4, ties=False, present=3)
+    assert math.isnan(figure(registry.create("metric", "confusion", true=3), rows))
+    assert 0 < figure(registry.create("metric", "confusion"), rows) <= 1
+    with pytest.raises(ValueError, match="true and answered are both class 2, which is no confusion"):
+        registry.create("metric", "confusion", true=2, answered=2)
+    with pytest.raises(ValueError, match="answered = 4, but classes are numbered from 0 to 3"):
+        registry.create("metric", "confusion", answered=4).check(Task.MULTICLASS, 4)
+    with pytest.raises(ValueError, match="for 1024 classes at most, but there are 50000; dlcli evaluate tells"):
+        registry.create("metric", "confusion").check(Task.MULTICLASS, 50000)
+    registry.create("metric", "confusion", true=1).check(Task.BINARY, 1)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_nothing_divided_by_nothing_is_zero(registry, name):
     metric = registry.create("metric", name)
