@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ SMOOTHING = 0.9
 """What the running mean of the loss keeps of itself in a step."""
 EXPLODED = 4.0
 """How many times the best smoothed loss ends the test."""
+CHANCE = 3.0
+"""By how many standard deviations of its own a smoothed loss must fall to be believed."""
 SETTLING = 10
 """First steps that suggest no rate: their running mean is of few batches, and falls and rises by chance."""
 
@@ -142,7 +145,7 @@ def find_lr(
         steepest=steepest,
         minimum_tenth=None if minimum is None else minimum / 10,
         ended=ended,
-        notes=beginning.notes,
+        notes=(*beginning.notes, *doubts(points)),
     )
     if svg is not None:
         atomic.write_text(svg, find_lr_svg(test))
@@ -167,6 +170,30 @@ def suggest(points: Sequence[RatePoint]) -> tuple[float | None, float | None]:
     ]
     slope, steepest = min(slopes, key=lambda each: each[0])
     return (None, None) if slope >= 0 else (steepest.learning_rate, points[lowest].learning_rate)
+
+
+def doubts(points: Sequence[RatePoint]) -> tuple[str, ...]:
+    """Say so where the smoothed loss falls by no more than batches differ, so that its course may be chance.
+
+    Args:
+        points: More than `SETTLING`.
+
+    Returns:
+        A note, or none.
+    """
+    lowest = min(range(SETTLING, len(points)), key=lambda place: points[place].smoothed_loss)
+    before = points[: max(lowest, SETTLING) + 1]
+    first = points[SETTLING - 1].smoothed_loss
+    fall = first - points[lowest].smoothed_loss
+    # A running mean of independent values of one spread has √((1 − a) / (1 + a)) of it; two of them differ by √2 more.
+    spread = pstdev([b.loss - a.loss for a, b in pairwise(before)]) / math.sqrt(2)
+    chance = CHANCE * spread * math.sqrt(2 * (1 - SMOOTHING) / (1 + SMOOTHING))
+    if not 0 < fall <= chance:
+        return ()
+    return (
+        f"the loss fell by {fall:.2g} only, from {first:.4g}, as by chance where batches differ by {spread:.2g}: the "
+        "rates say little; take larger batches, or look whether the inputs say anything of the target",
+    )
 
 
 def _climb(member: Member, batches: Batches, device: torch.device) -> tuple[list[RatePoint], str | None]:

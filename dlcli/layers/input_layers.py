@@ -65,6 +65,13 @@ class InputLayers(Architecture):
         return self.network.own_regularizers(rows)
 
 
+def told_architecture(architecture: Architecture) -> str:
+    """Return an architecture's name, after those of the input layers in front of it, such as `embed, mlp`."""
+    if not isinstance(architecture, InputLayers):
+        return architecture.name
+    return ", ".join([*(layer.name for layer in architecture.inputs), told_architecture(architecture.network)])
+
+
 class InputLayersNetwork(nn.Module):
     """Inputs and conditions, each through a module of its own, to a network.
 

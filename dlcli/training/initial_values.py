@@ -15,17 +15,17 @@ UNTOUCHED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
 
 def suited_initializer(initializer: Initializer, architecture: Architecture) -> Initializer:
     """Return what an initializer is for the activation of an architecture; itself where there is none."""
-    activation = _activation(architecture)
+    activation = activation_of(architecture)
     return initializer if activation is None else initializer.suited(activation)
 
 
-def _activation(architecture: Architecture) -> Activation | None:
+def activation_of(architecture: Architecture) -> Activation | None:
     """Return the field `activation`, or that of the architecture inside, such as the one behind input layers."""
     own = getattr(architecture, "activation", None)
     if isinstance(own, Activation):
         return own
     values = [getattr(architecture, key) for key in type(architecture).model_fields]
-    inner = [_activation(value) for value in values if isinstance(value, Architecture)]
+    inner = [activation_of(value) for value in values if isinstance(value, Architecture)]
     return next((each for each in inner if each is not None), None)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import RecipeError, TrainingError, UsageError
 from dlcli.experiment.build import build
-from dlcli.experiment.find_lr import EXPLODED, SETTLING, SMOOTHING, STEPS, RatePoint, find_lr, suggest
+from dlcli.experiment.find_lr import EXPLODED, SETTLING, SMOOTHING, STEPS, RatePoint, doubts, find_lr, suggest
 from dlcli.experiment.prepare import prepare
 from dlcli.experiment.train import train
 from dlcli.recipe.load import load_recipe
@@ -154,6 +154,29 @@ def test_a_loss_that_never_falls_suggests_nothing(losses):
 
 def test_what_falls_only_while_the_mean_settles_suggests_nothing():
     assert suggest(curve(*(9.0 - place for place in range(SETTLING)), *[2.0] * 5)) == (None, None)
+
+
+@pytest.mark.parametrize(("fall", "doubtful"), [(0.0, True), (0.02, True), (1.0, False)])
+def test_a_fall_within_what_batches_differ_by_is_doubted(fall, doubtful):
+    generator = np.random.default_rng(0)
+    points, mean = [], 0.0
+    for place in range(STEPS):
+        loss = 2.3 - fall * place / STEPS + generator.normal(0, 0.1)
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        points.append(RatePoint(10.0 ** (place / 12 - 7), loss, mean / (1 - SMOOTHING ** (place + 1))))
+    notes = doubts(points)
+    assert len(notes) == doubtful
+    assert not doubtful or "as by chance where batches differ by 0." in notes[0]
+
+
+def test_targets_that_nothing_says_anything_of_are_doubted(folder, plugins, recipe):
+    assert not find_lr(recipe(), plugins=plugins).notes
+    shutil.copy(DIGITS, "shuffled.h5")
+    with h5py.File("shuffled.h5", "r+") as file:
+        file["train/y"][:] = np.random.default_rng(0).permutation(file["train/y"][:])
+    given = recipe(data={"path": "shuffled.h5", "preprocess": ["standardize"]}, train={"batch_size": 8})
+    (note,) = find_lr(given, plugins=plugins).notes
+    assert "the rates say little; take larger batches" in note
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Session(Artefact):
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, and told from there
         options.intra_op_num_threads = torch.get_num_threads()
         self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         super().__init__(self._session.get_modelmeta().custom_metadata_map)

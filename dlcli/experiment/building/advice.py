@@ -5,15 +5,17 @@ from collections.abc import Iterable, Iterator
 
 from torch import nn
 
-from dlcli.contracts.activation import Activation
 from dlcli.contracts.member import Member
 from dlcli.layers.window_watch import Slide
+from dlcli.training.initial_values import activation_of
 
 STACKED = {7: 3, 5: 2}
 """Convolutions of 3 pixels that see as far as one of so many."""
 COUNTS = {2: "two", 3: "three"}
 DEEP = 6
 """Affine maps from which a network without a normalization is hard to train."""
+SELF_NORMALIZING = 3
+"""Affine maps from which selu needs the initial values that it was made for."""
 SATURATED = 3
 """Sigmoids in a row from which little of a gradient is left."""
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -37,6 +39,7 @@ def advice(network: nn.Module, member: Member, slides: Iterable[Slide]) -> Itera
     yield from power_of_two(member.batch_size)
     yield from saturating_stack(network, member)
     yield from missing_normalization(network, member)
+    yield from unsuited_initial_values(network, member)
 
 
 def stacked_kernels(network: nn.Module) -> Iterator[str]:
@@ -136,14 +139,14 @@ def saturating_stack(network: nn.Module, member: Member) -> Iterator[str]:
 
     Source: Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".
     """
-    own = getattr(member.architecture, "activation", None)
-    named = isinstance(own, Activation) and own.output_range in UNIT_RANGES
+    own = activation_of(member.architecture)
+    named = own is not None and own.output_range in UNIT_RANGES
     count = sum(
         isinstance(module, nn.Sigmoid | nn.Hardsigmoid) or (named and name.rpartition(".")[2] == "activation")
         for name, module in network.named_modules()
     )
     if count >= SATURATED:
-        what = own.name if isinstance(own, Activation) and named else "sigmoid"
+        what = own.name if own is not None and named else "sigmoid"
         yield (
             f"{count} layers of {what} one after the other: where it saturates no gradient is left, and elsewhere each "
             "passes on a quarter of it at most; take relu or gelu, or tanh, whose slope at 0 is 1"
@@ -162,12 +165,45 @@ def missing_normalization(network: nn.Module, member: Member) -> Iterator[str]:
 
     Source: Ioffe and Szegedy 2015, "Batch normalization".
     """
-    modules = list(network.modules())
-    depth = sum(isinstance(module, AFFINE) for module in modules)
-    normalized = any("norm" in type(module).__name__.lower() or isinstance(module, nn.SELU) for module in modules)
-    if depth >= DEEP and not normalized:
+    depth = _affine_layers(network)
+    if depth >= DEEP and not (_normalizes(network) or any(isinstance(module, nn.SELU) for module in network.modules())):
         can = 'set model.norm = "batch" or "layer"' if "norm" in type(member.architecture).model_fields else "add one"
         yield (
             f"{depth} affine layers without a normalization: signals and gradients grow or shrink from layer to layer; "
             f'{can}, or take selu with model.init = "auto"'
         )
+
+
+def unsuited_initial_values(network: nn.Module, member: Member) -> Iterator[str]:
+    """Say so where nothing but the initial values could keep signals at their size, and they are torch's own.
+
+    Torch draws weights from U(−1, 1) / √inputs, whose variance is 1 / (3 · inputs), whatever the activation.
+
+    Args:
+        network: The network.
+        member: Whose; its activation, initializer and the weights it starts from count.
+
+    Yields:
+        str: A note.
+
+    Source: He et al. 2015, "Delving deep into rectifiers"; Klambauer et al. 2017, "Self-normalizing neural networks",
+        for selu.
+    """
+    activation = activation_of(member.architecture)
+    given = member.initializer is not None or member.initial_state is not None
+    if activation is None or given or _normalizes(network):
+        return
+    depth = _affine_layers(network)
+    if depth >= (SELF_NORMALIZING if activation.name == "selu" else DEEP):
+        yield (
+            f"{depth} affine layers begin with torch's own weights, each of which cuts the variance of signals to a "
+            f'third before {activation.name} acts: model.init = "auto" takes {activation.initialization}, which suits'
+        )
+
+
+def _affine_layers(network: nn.Module) -> int:
+    return sum(isinstance(module, AFFINE) for module in network.modules())
+
+
+def _normalizes(network: nn.Module) -> bool:
+    return any("norm" in type(module).__name__.lower() for module in network.modules())

@@ -8,6 +8,7 @@ from dlcli import atomic
 from dlcli.contracts.batch import Batch
 from dlcli.contracts.member import Member
 from dlcli.experiment.diagram.trace import trace
+from dlcli.layers.input_layers import told_architecture
 from dlcli.report.diagram_svg import diagram_svg
 
 
@@ -24,5 +25,5 @@ def write_diagram(path: Path, name: str, member: Member, network: nn.Module, bat
     Raises:
         StorageError: The file could not be written.
     """
-    graph = trace(member, network, batch, f"{name}: {member.architecture.name}")
+    graph = trace(member, network, batch, f"{name}: {told_architecture(member.architecture)}")
     atomic.write_text(path, diagram_svg(graph))

@@ -15,6 +15,7 @@ from dlcli.experiment.building.advice import (
     power_of_two,
     saturating_stack,
     stacked_kernels,
+    unsuited_initial_values,
 )
 from dlcli.experiment.prepare import prepare
 from dlcli.layers.window_watch import WindowWatch
@@ -85,7 +86,7 @@ def slides_of(member):
 
 
 def test_an_image_that_is_halved_too_often(member):
-    given = member((28, 32), architecture="cnn", channels=[2, 2, 2])
+    given = member((28, 32), architecture="cnn", channels=[2, 2, 2], floor=True)
     (note,) = even_halvings(given, slides_of(given))
     assert note.startswith(
         "x is halved more often than it is divisible by 2, height 28 (24 or 32 would): pixels at its"
@@ -148,6 +149,29 @@ def test_a_deep_network_without_a_normalization(member):
 def test_networks_that_are_not_deep_or_normalize(member, model):
     given = member(**model)
     assert list(missing_normalization(build_network(given, CPU), given)) == []
+
+
+@pytest.mark.parametrize(
+    ("activation", "hidden", "named"),
+    [("relu", 5, "kaiming"), ("tanh", 5, "xavier"), ("selu", 2, "lecun_normal"), ("relu", 4, None), ("selu", 1, None)],
+)
+def test_torchs_initial_values_in_deep_networks(member, plugins, activation, hidden, named):
+    given = member(hidden=[16] * hidden, activation=activation)
+    network = build_network(given, CPU)
+    notes = list(unsuited_initial_values(network, given))
+    assert len(notes) == (named is not None)
+    assert named is None or f"{hidden + 1} affine layers begin with torch's own weights" in notes[0]
+    assert named is None or f'model.init = "auto" takes {named}' in notes[0]
+    suited = replace(given, initializer=plugins.registry.create("initializer", "auto"))
+    assert not list(unsuited_initial_values(network, suited))
+    normalized = member(hidden=[16] * hidden, activation=activation, norm="layer")
+    assert not list(unsuited_initial_values(build_network(normalized, CPU), normalized))
+
+
+def test_what_is_said_of_torchs_initial_values_is_so():
+    torch.manual_seed(0)
+    x = torch.randn(512, 512)
+    assert nn.Linear(512, 512, bias=False)(x).var().item() == pytest.approx(1 / 3, rel=0.05)
 
 
 def test_a_recipe_gets_all_advice_at_once(folder, plugins, recipe):
