@@ -25,7 +25,7 @@ class ELU(Activation):
     gradient: ClassVar[str] = "1 for x > 0, else alpha * exp(x)"
     output_range: ClassVar[str] = "(-alpha, inf)"
     zero_centred: ClassVar[bool] = False
-    saturates: ClassVar[str] = "on the left: with alpha = 1 the gradient is below 0.01 for x < -4.6"
+    saturates: ClassVar[str] = "on the left: the gradient is below 0.01 * alpha for x < -4.6"
     initialization: ClassVar[Initialization] = "kaiming_normal"
 
     alpha: float = Field(1.0, gt=0, description="minus what it falls to for very negative x")

@@ -25,7 +25,7 @@ class LeakyReLU(Activation):
     gradient: ClassVar[str] = "1 for x > 0, else slope"
     output_range: ClassVar[str] = "(-inf, inf)"
     zero_centred: ClassVar[bool] = False
-    saturates: ClassVar[str] = "nowhere"
+    saturates: ClassVar[str] = "nowhere, unless the slope is 0"
     initialization: ClassVar[Initialization] = "kaiming_normal"
 
     slope: float = Field(0.01, ge=0, le=1, description="slope below zero; 0 is relu")

@@ -26,7 +26,7 @@ class Sigmoid(Activation):
     gradient: ClassVar[str] = "beta * sigmoid(beta * x) * (1 - sigmoid(beta * x))"
     output_range: ClassVar[str] = "(0, 1)"
     zero_centred: ClassVar[bool] = False
-    saturates: ClassVar[str] = "on both sides: with beta = 1 the gradient is below 0.01 for |x| > 4.6"
+    saturates: ClassVar[str] = "on both sides: the gradient is below 0.01 * beta for |x| > 4.6 / beta"
 
     beta: float = Field(1.0, gt=0, description="steepness; the slope at 0 is beta / 4")
 

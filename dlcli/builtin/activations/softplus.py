@@ -27,7 +27,7 @@ class Softplus(Activation):
     gradient: ClassVar[str] = "1 for beta * x > threshold, else sigmoid(beta * x)"
     output_range: ClassVar[str] = "(0, inf)"
     zero_centred: ClassVar[bool] = False
-    saturates: ClassVar[str] = "on the left: with beta = 1 the gradient is below 0.01 for x < -4.6"
+    saturates: ClassVar[str] = "on the left: the gradient is below 0.01 for x < -4.6 / beta"
 
     beta: float = Field(1.0, gt=0, description="sharpness at zero")
     threshold: float = Field(20.0, ge=0, description="beta · x above which it is x itself")

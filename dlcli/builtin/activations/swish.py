@@ -28,7 +28,7 @@ class Swish(Activation):
     gradient: ClassVar[str] = "sigmoid(beta * x) * (1 + beta * x * (1 - sigmoid(beta * x)))"
     output_range: ClassVar[str] = "[-0.27847 / beta, inf)"
     zero_centred: ClassVar[bool] = False
-    saturates: ClassVar[str] = "on the left: with beta = 1 the gradient is within 0.01 of 0 for x < -6.3"
+    saturates: ClassVar[str] = "on the left: the gradient is within 0.01 of 0 for x < -6.3 / beta"
     initialization: ClassVar[Initialization] = "kaiming_normal"
 
     beta: float = Field(1.0, gt=0, description="sharpness of the gate; its initial value where it is learned")

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -157,18 +158,19 @@ def test_the_range_is_held_and_reached(registry, name, parameters, oracle):
     assert high >= y.max() > min(high - 1e-3, 5)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, *_ in ELEMENTWISE}))
-def test_it_saturates_where_it_says(registry, name):
-    activation = registry.create("activation", name)
+@pytest.mark.parametrize(("name", "parameters"), [(name, parameters) for name, parameters, _ in ELEMENTWISE])
+def test_it_saturates_where_it_says(registry, name, parameters):
+    activation = registry.create("activation", name, **parameters)
     x = torch.linspace(-20, 20, 4001, dtype=torch.float64, requires_grad=True)
     y = activation.build(1).double().eval()(x.unsqueeze(1))
     (slopes,) = torch.autograd.grad(y.sum(), x)
-    small = slopes.abs() < 0.01
+    bound = re.search("below ([^ ]+(?: [*] [a-z]+)?)", activation.saturates)
+    small = slopes.abs() < (eval(bound[1], dict(activation)) if bound else 0.01)
     if activation.saturates.startswith("nowhere"):
         assert not small.any()
         return
     condition = activation.saturates.rpartition(" for ")[2].partition(":")[0].replace("|x|", "abs(x)")
-    told = eval(condition, {"x": x.detach()})
+    told = eval(condition, {**dict(activation), "x": x.detach()})
     assert told.any()
     assert small[told].all()
     near = torch.nn.functional.max_pool1d(told[None].double(), 31, 1, 15)[0].bool() & ~told
