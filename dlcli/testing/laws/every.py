@@ -40,6 +40,12 @@ def is_named_in_snake_case(case: Case) -> None:
     assert case.label.endswith(f":{name}"), f"{case.label}: the class attribute `name` is {name!r}"
 
 
+def uses_its_defaults(case: Case) -> None:
+    """Made from defaults, it has no parameter that changes nothing."""
+    said = case.component.ignored()
+    assert said == (), f"{case.label}: with all defaults it says {said}"
+
+
 MAY_BE_EMPTY = (("exporter", "suffix"), ("importer", "suffixes"), ("importer", "contents"))
 """Class attributes that are empty for a folder, or for what is only asked for by name."""
 
@@ -84,6 +90,7 @@ LAWS = tuple(
         builds_from_defaults,
         is_documented,
         is_named_in_snake_case,
+        uses_its_defaults,
         states_what_its_kind_asks,
         refuses_unknown_parameters,
         round_trips_through_toml_and_json,

@@ -78,6 +78,13 @@ class Greedy(Fine):
     model_config = ConfigDict(extra="ignore")
 
 
+class Wasteful(Fine):
+    """Has a parameter that does nothing from the start."""
+
+    def ignored(self):
+        return ("slope is not used",)
+
+
 class Creeping(Fine):
     """Grows whenever it is read."""
 
@@ -101,6 +108,7 @@ BROKEN = [
     (every.is_documented, NoSentence, "NoSentence: the docstring must begin with a sentence, got 'does nothing'"),
     (every.is_documented, Undescribed, r"Undescribed: slope need Field\(…, description=…\)"),
     (every.is_named_in_snake_case, Shouting, "the class attribute `name` is 'Shouting'"),
+    (every.uses_its_defaults, Wasteful, "with all defaults it says"),
     (every.states_what_its_kind_asks, NoFormula, "NoFormula: the class attribute `formula` is missing"),
     (every.states_what_its_kind_asks, WrongDirection, "WrongDirection: the class attribute"),
     (every.refuses_unknown_parameters, Greedy, "DID NOT RAISE"),
