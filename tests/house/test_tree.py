@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,13 @@ def test_no_room_is_over_300_lines(path):
 
 def test_no_room_is_called_utils():
     assert not [path for path in MODULES if path.stem in {"utils", "util", "helpers", "common", "misc"}]
+
+
+def test_no_merge_left_its_marks():
+    rooms = [ROOT / room for room in ("dlcli", "docs", "plugins", "recipes", "tests")]
+    texts = [*ROOT.glob("*.*"), *(path for room in rooms for path in room.rglob("*.*"))]
+    texts = [path for path in texts if path.suffix in {".py", ".md", ".toml"}]
+    assert not [str(p) for p in texts if re.search("^(<{7}|>{7}) ", p.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
 def test_the_lazy_surface_and_its_types_agree():
