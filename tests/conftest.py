@@ -1,5 +1,6 @@
 """Every test starts alike: no third party's plugins, one thread, and whatever it changes in the process is told."""
 
+import functools
 import os
 
 import hypothesis
@@ -9,6 +10,16 @@ hypothesis.settings.register_profile("dlcli", deadline=None)  # a busy machine i
 hypothesis.settings.load_profile("dlcli")
 os.environ["DLCLI_PLUGINS"] = ""  # tests that want entry points say so
 os.environ["OMP_NUM_THREADS"] = "1"  # a thread pool costs small networks more than it gives, and shares two cores badly
+
+
+@pytest.fixture(scope="session")
+def one_translation_table():
+    """Exports to ONNX share the list of torch's translations, which takes half of a small network's export to make."""
+    from torch.onnx._internal._lazy_import import onnxscript_apis
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnxscript_apis, "get_torchlib_ops", functools.cache(onnxscript_apis.get_torchlib_ops))
+        yield
 
 
 @pytest.fixture(autouse=True)

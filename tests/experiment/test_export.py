@@ -15,6 +15,8 @@ from dlcli import Artefact, Exporter
 from dlcli.errors import DataError, ExportError, PluginError, StorageError, UsageError
 from dlcli.testing import isolated_plugins, tiny_dataset
 
+pytestmark = pytest.mark.usefixtures("one_translation_table")
+
 
 def recipe(path, architecture="logistic", **tables):
     base = {"name": "small", "data": {"path": str(path)}, "model": {"architecture": architecture}}

@@ -1,10 +1,13 @@
-"""Runs artefacts in a process of its own, without dlcli: `python run_artefacts.py FOLDER…`.
+"""Runs artefacts in a process of its own, without dlcli: reads a JSON list of folders a line, and answers each line.
 
-Every folder holds artefacts, `inputs.npz` (raw rows by field, in order) and `expected.npz` (outputs of the source). It
-fails where an output differs by more than 1e-5 + 1e-5 · |b|.
+Every folder holds artefacts, `inputs.npz` (raw rows by field, in order) and `expected.npz` (outputs of the source). The
+answer is a JSON string, `same` and the number of folders, or the traceback where an output differs by more than
+1e-5 + 1e-5 · |b|.
 """
 
+import json
 import sys
+import traceback
 from pathlib import Path
 
 
@@ -52,7 +55,13 @@ def compare(folder, part):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    for argument in sys.argv[1:]:
-        for rows in (slice(None), slice(0, 1), slice(3, 10)):
-            compare(Path(argument), rows)
-    print("same", len(sys.argv) - 1)
+    for line in sys.stdin:
+        folders = json.loads(line)
+        try:
+            for folder in folders:
+                for rows in (slice(None), slice(0, 1), slice(3, 10)):
+                    compare(Path(folder), rows)
+            answer = f"same {len(folders)}"
+        except Exception:
+            answer = traceback.format_exc()
+        print(json.dumps(answer), flush=True)

@@ -92,20 +92,14 @@ def architecture(name, **parameters):
     return REGISTRY.create("architecture", name, **{**SMALL.get(name, {}), **parameters})
 
 
+# An optimizer and a regularizer see tensors, whatever network they are of: those of an mlp and of a cnn, one with each.
+# Every architecture trains with two optimizers. All with all would be a thousand.
+BOTH = ("mlp", "cnn")
 PAIRS = [
-    (a, r)
-    for a in NAMES["architecture"]
-    if a not in SEQUENCES
-    for r in [None, *NAMES["regularizer"]]
-    if r != "activity_l1" or a not in ("linear", "logistic", "svm")  # which have no hidden units
+    (a, r) for a in NAMES["architecture"] if a not in SEQUENCES for r in [None, *NAMES["regularizer"] * (a in BOTH)]
 ]
-# Every architecture with every optimizer, and two with every regularizer: all three together would be a thousand.
-CASES = [
-    pytest.param(a, o, r, id=f"{a}-{o}-{r}")
-    for a, r in PAIRS
-    for o in NAMES["optimizer"]
-    if r is None or (o == "adam" and a in ("mlp", "cnn"))
-]
+OPTIMIZED = [(a, o) for a, r in PAIRS if r is None for o in NAMES["optimizer"] if a in BOTH or o in ("sgd", "adam")]
+CASES = [(a, o, None) for a, o in OPTIMIZED] + [(a, "adam", r) for a, r in PAIRS if r is not None]
 
 
 @pytest.mark.parametrize(("name", "optimizer", "regularizer"), CASES)
@@ -200,9 +194,9 @@ def test_float32_first_gradients_agree_to_1e_5(name, regularizer, population, im
             torch.testing.assert_close(tensor, other.state[key], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "optimizer", "regularizer"), CASES)
-def test_float32_validation_loss_agrees_to_one_percent(name, optimizer, regularizer, population, images, tmp_path):
-    members = population(architecture(name), optimizer, regularizer)
+@pytest.mark.parametrize(("name", "optimizer"), OPTIMIZED)
+def test_float32_validation_loss_agrees_to_one_percent(name, optimizer, population, images, tmp_path):
+    members = population(architecture(name), optimizer, None)
     batches = InMemoryBatches(images, CPU)
     together = train(members, batches, tmp_path / "together", "vectorized")
     alone = train(members, batches, tmp_path / "alone", "loop")
