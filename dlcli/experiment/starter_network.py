@@ -6,6 +6,8 @@ from typing import Any
 from dlcli.data.describe import FieldDescription, FileDescription
 from dlcli.data.shifted import predicts_next_step
 
+CHANNELS = [32, 64]
+"""Of each block of convolutions; each block halves height and width."""
 SMALLEST_IMAGE = 12
 """Height and width in pixels from which on convolutions are worth their while."""
 
@@ -26,7 +28,9 @@ def starter_network(description: FileDescription) -> tuple[str, dict[str, Any]]:
     embedded = {"inputs": ["embed"]} if any(field.kind == "tokens" and field.classes for field in inputs) else {}
     hidden = {"activation": "relu", "norm": "batch", "dropout": 0.1}
     if _one_image(description):
-        return "cnn", {"channels": [32, 64], "hidden": [128], **hidden}
+        halved = 2 ** len(CHANNELS)
+        floor = {"floor": True} if any(pixels % halved for pixels in inputs[0].shape[:2]) else {}
+        return "cnn", {"channels": CHANNELS, **floor, "hidden": [128], **hidden}
     if description.per_position and _steps_side_by_side(inputs):
         causal = {"causal": True} if predicts_next_step(Path(description.path)) else {}
         return "transformer", {**embedded, "width": 128, "layers": 2, "heads": 4, **causal, "dropout": 0.1}

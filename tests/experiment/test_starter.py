@@ -83,6 +83,7 @@ def test_each_kind_of_dataset_gets_a_recipe_that_builds(dataset, plugins, tmp_pa
     assert table["train"]["metrics"] == metrics
     assert table["data"]["preprocess"] == ["standardize"]
     assert "split" not in table["data"]
+    assert table["model"].get("floor", False) == (architecture == "cnn" and any(pixels % 4 for pixels in shape[:2]))
     preflight = build(recipe, plugins=plugins)
     assert preflight.parameters > 0
     assert preflight.steps_per_epoch >= ROWS // 16

@@ -1,11 +1,12 @@
 """What `linear`, `logistic` and `mlp` share: networks that read all inputs as one row of numbers."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from dlcli import ConditionalNormalization, ConditionalSequential, InputOutput, conditionings
+from dlcli import ConditionalNormalization, ConditionalSequential, ConditionUse, InputOutput, conditionings
 
 
 def flat_width(name: str, io: InputOutput) -> int:
@@ -68,12 +69,13 @@ class FlatNetwork(nn.Module):
         return logits
 
 
-def affine_network(name: str, io: InputOutput) -> FlatNetwork:
+def affine_network(name: str, io: InputOutput, conditions: Sequence[ConditionUse]) -> FlatNetwork:
     """Return one affine map of all inputs, which conditions scale and shift before.
 
     Args:
         name: Name of the architecture that asks, for errors.
         io: What it is built for.
+        conditions: Which conditions scale and shift: one entry at most, or none for all.
 
     Returns:
         The network; torch's default initial values.
@@ -82,6 +84,6 @@ def affine_network(name: str, io: InputOutput) -> FlatNetwork:
         ValueError: What `flat_width` or `conditionings` refuses.
     """
     width = flat_width(name, io)
-    (conditioning,) = conditionings(name, io, 1)
+    (conditioning,) = conditionings(name, io, 1, conditions)
     scaled = [] if conditioning is None else [ConditionalNormalization(nn.Identity(), width, conditioning)]
     return FlatNetwork(ConditionalSequential(scaled), nn.Linear(width, io.outputs))

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import nn
 
-from dlcli import Architecture, InputOutput
+from dlcli import Architecture, ConditionUse, InputOutput
 from dlcli.builtin.architectures.flat import affine_network
 
 
@@ -18,6 +19,9 @@ class Linear(Architecture):
 
     Condition fields c scale and shift the inputs before it, x · (1 + V c + v) + U c + u, which interact with them.
 
+    Args:
+        conditions: Which condition fields scale and shift the inputs, one entry at most, as in `mlp`; empty for all.
+
     Shape:
         features (B, F), images (B, C, H, W) and sequences (B, T, F) give logits or targets (B, O).
 
@@ -29,6 +33,8 @@ class Linear(Architecture):
 
     name: ClassVar[str] = "linear"
 
+    conditions: tuple[ConditionUse, ...] = Field((), description="which conditions scale and shift the inputs")
+
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network; torch's default initial values."""
-        return affine_network(self.name, io)
+        return affine_network(self.name, io, self.conditions)

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
+from pydantic import Field
 from torch import nn
 
-from dlcli import Architecture, InputOutput
+from dlcli import Architecture, ConditionUse, InputOutput
 from dlcli.builtin.architectures.flat import affine_network
 
 
@@ -13,6 +14,9 @@ class Logistic(Architecture):
 
     Binary: one logit; multiclass: one a class (softmax regression); multilabel: one a label. The probabilities come
     from the loss and the metrics, never from the network. Condition fields scale and shift the inputs, as in `linear`.
+
+    Args:
+        conditions: Which condition fields scale and shift the inputs, one entry at most, as in `mlp`; empty for all.
 
     Shape:
         features (B, F), images (B, C, H, W) and sequences (B, T, F) give logits (B, O).
@@ -25,8 +29,10 @@ class Logistic(Architecture):
 
     name: ClassVar[str] = "logistic"
 
+    conditions: tuple[ConditionUse, ...] = Field((), description="which conditions scale and shift the inputs")
+
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network; torch's default initial values."""
         if not io.task.classifies:
             raise ValueError('logistic classifies, but the task is regression; use architecture = "linear"')
-        return affine_network(self.name, io)
+        return affine_network(self.name, io, self.conditions)

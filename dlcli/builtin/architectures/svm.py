@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from dlcli import Architecture, InputOutput, PerMember, Regularizer, Task
+from dlcli import Architecture, ConditionUse, InputOutput, PerMember, Regularizer, Task
 from dlcli.builtin.architectures.flat import affine_network
 from dlcli.builtin.regularizers.l2 import L2
 
@@ -21,6 +21,7 @@ class SVM(Architecture):
 
     Args:
         C: How much a row inside the margin costs, > 0: larger values follow the training rows more closely.
+        conditions: Which condition fields scale and shift the inputs, one entry at most, as in `mlp`; empty for all.
 
     Shape:
         features (B, F), images (B, C, H, W) and sequences (B, T, F) give margins or targets (B, O).
@@ -34,10 +35,11 @@ class SVM(Architecture):
     name: ClassVar[str] = "svm"
 
     C: PerMember = Field(1.0, gt=0, description="how much a row inside the margin costs")
+    conditions: tuple[ConditionUse, ...] = Field((), description="which conditions scale and shift the inputs")
 
     def build(self, io: InputOutput) -> nn.Module:
         """Build the network; torch's default initial values."""
-        return affine_network(self.name, io)
+        return affine_network(self.name, io, self.conditions)
 
     def default_loss(self, task: Task) -> str:
         """Return `hinge`; for regression `epsilon_insensitive`."""

@@ -280,6 +280,9 @@ def test_affine_maps_with_conditions(registry, name):
     torch.nn.init.normal_(scaled.shift.bias)
     expected = head(x * (1 + age @ scaled.scale.weight.T) + scaled.shift.bias)
     torch.testing.assert_close(module(x, conditions=(age,)), expected)
+    shifted = registry.create("architecture", name, conditions=[{"shift": "age"}])
+    (only,) = shifted.build(io(FEATURES, conditions=(AGE,))).blocks
+    assert sizes(only) == {"shift.weight": (6, 2), "shift.bias": (6,)}
 
 
 def test_mlp_with_residual_blocks_and_conditions(registry):
