@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from dlcli.layers.program import identifier as identifier
     from dlcli.layers.program import without_torch_warnings as without_torch_warnings
     from dlcli.layers.residual import Residual as Residual
+    from dlcli.layers.squashing import squashed_by as squashed_by
     from dlcli.plugins import Plugins as Plugins
     from dlcli.plugins import load_plugins as load_plugins
     from dlcli.registry import Registrar as Registrar
@@ -195,6 +196,7 @@ _WHERE = {
     "layers.dropout": ("Dropout", "DropoutKind", "Randomized"),
     "layers.program": ("CannotExportError", "export_program", "identifier", "without_torch_warnings"),
     "layers.residual": ("Residual",),
+    "layers.squashing": ("squashed_by",),
     "plugins": ("Plugins", "load_plugins"),
     "registry": ("Registrar", "Registry"),
 }

@@ -73,6 +73,22 @@ class Loss(Component):
         """
         return None
 
+    def for_scaled(self, scale: Tensor) -> "Loss":
+        """Return the loss of targets divided by a scale that asks the same of them as this one of targets as they are.
+
+        Override where a parameter is in the target's unit: it is divided by the scale.
+
+        Args:
+            scale: Of each target (O,), > 0.
+
+        Returns:
+            The loss to train with under `data.scale_target`; this one by default.
+
+        Raises:
+            ValueError: One number cannot be in the unit of several targets.
+        """
+        return self
+
     def own_units(self, offset: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """Return how outputs for scaled targets, (target − offset) / scale, become those for targets as they are.
 

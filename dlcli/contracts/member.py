@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -129,10 +130,11 @@ class Member:
     keep: Keep = Keep()
     switches: Switches = Switches()
 
-    @property
+    @cached_property  # asked at every step
     def trained_loss(self) -> Loss:
-        """What training makes small."""
-        return self.loss if self.training_loss is None else self.training_loss
+        """What training makes small; of scaled targets, what asks the same of them."""
+        loss = self.loss if self.training_loss is None else self.training_loss
+        return loss if self.target_scale is None else loss.for_scaled(self.target_scale.scale)
 
     def history(self, records: Sequence[EpochRecord] = ()) -> History:
         """Return the member's history with these epochs."""

@@ -11,7 +11,9 @@ from dlcli.contracts.component import Component
 class Normalization(Component):
     """Normalizes the values between an affine map and its activation.
 
-    A module may refuse a layout that it makes no sense for: its `forward` raises a ValueError that says what it needs.
+    In evaluation, steps of a sequence do not see one another: causal networks and the padding of short rows rely on it.
+    What makes no sense for a layout is refused, by `build` or by the module's `forward`, with a ValueError that says
+    what it needs.
     """
 
     kind: ClassVar[str] = "normalization"

@@ -57,10 +57,15 @@ class Regularizer(Component):
         WEIGHTS, description="parameters it touches: weights (no biases, no norms), all, or globs joined by commas"
     )
 
+    @property
+    def selects(self) -> bool:
+        """Whether it does anything to parameters, so that `select` has a meaning."""
+        return any(implements(self, method) for method in SELECTING)
+
     @model_validator(mode="after")
     def _selects_something(self) -> Self:
         chosen = self.select != type(self).model_fields["select"].default
-        if chosen and not any(implements(self, method) for method in SELECTING):
+        if chosen and not self.selects:
             raise ValueError(f"{self.name} touches no parameters: leave out select = {self.select!r}")
         return self
 

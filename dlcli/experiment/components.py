@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from dlcli.contracts.activation import Activation
 from dlcli.contracts.component import PER_MEMBER, Component
 from dlcli.contracts.kinds import KINDS
+from dlcli.contracts.regularizer import Regularizer
 from dlcli.errors import PluginError, UsageError
 from dlcli.plugins import Plugins
 from dlcli.recipe.keys import component_kind
@@ -134,6 +135,8 @@ def show_component(plugins: Plugins, name: str, kind: str | None = None) -> Comp
     except ValidationError as error:
         raise PluginError(f"{entry.kind} {entry.label!r} cannot be made from its defaults: {error}") from error
     table = component.table(lambda inner: _shortest(registry, inner))
+    if isinstance(component, Regularizer) and not component.selects:
+        del table["select"]
     return ComponentPage(
         kind=entry.kind,
         name=entry.name,
@@ -213,6 +216,8 @@ def _shortest(registry: Registry, component: Component) -> str:
 def _parameters(cls: type[Component], table: Mapping[str, Any]) -> list[ParameterRow]:
     rows = []
     for key, each in cls.model_fields.items():
+        if key == "select" and key not in table:
+            continue
         kind = component_kind(each.annotation)
         description = each.description or (f"any {kind} that is installed" if kind else "")
         allowed = expected(each.annotation, tuple(each.metadata))

@@ -18,7 +18,7 @@ from dlcli.data.preprocessing import fit_preprocessing, input_output
 from dlcli.data.target_scale import fit_target_scale
 from dlcli.errors import DataError
 from dlcli.experiment.fold_file import read_saved_folds
-from dlcli.experiment.rehearsal import check_architecture
+from dlcli.experiment.rehearsal import check_member
 from dlcli.experiment.settle import direction, settled_loss, settled_metrics
 from dlcli.experiment.switches import recipe_switches
 from dlcli.layers.input_layers import in_front
@@ -76,7 +76,7 @@ def plan_members(recipe: Recipe, dataset: Dataset) -> Plan:
                 for identity in identities
             )
         )
-    check_architecture(plan.members[0])
+    check_member(plan.members[0])
     return replace(plan, notes=(*plan.notes, *_ignored(recipe)))
 
 

@@ -11,7 +11,9 @@ from dlcli.contracts.history import EpochRecord
 from dlcli.contracts.member import Member
 from dlcli.contracts.task import Task
 from dlcli.errors import Problem, RecipeError, UsageError
+from dlcli.layers.conditional import UnfitConditionsError
 from dlcli.layers.input_layers import UnfitInputLayersError
+from dlcli.layers.squashing import squashed_by
 from dlcli.layers.window_watch import WindowWatch
 from dlcli.training.network import build_network
 from dlcli.training.out_of_memory import out_of_memory_told
@@ -19,22 +21,20 @@ from dlcli.training.regularization import Regularization
 from dlcli.training.switches import unfit_switch
 
 CPU = torch.device("cpu")
-SQUASHING = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
-"""What makes probabilities, by the names that torch gives to the steps of its backward pass."""
-RESHAPING = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "Permute", "Slice", "Select"}
-"""What may follow without changing a number."""
+MISFITS = {UnfitInputLayersError: "model.inputs", UnfitConditionsError: "model.conditions"}
+"""Where in the recipe is what does not fit, by the error of building a network; else it is the architecture."""
 
 
-def check_architecture(member: Member) -> None:
-    """Refuse an architecture that cannot be built, compute a row, or train by single rows or with its regularizers.
+def check_member(member: Member) -> None:
+    """Refuse a member whose network cannot be built, compute a row, or train by single rows or with its regularizers.
 
     So is one whose network ends in a softmax or sigmoid where logits are wanted: losses and metrics take it themselves.
 
     Args:
-        member: Any member that has it.
+        member: Any member of its kind.
 
     Raises:
-        RecipeError: It cannot; the place in the recipe is said.
+        RecipeError: It cannot, or its loss cannot be of scaled targets; the place in the recipe is said.
         TrainingError: It is larger than memory.
     """
     try:
@@ -43,12 +43,12 @@ def check_architecture(member: Member) -> None:
             with torch.random.fork_rng(devices=[]), WindowWatch(network, member.architecture.name):
                 output = _on_one_row(network.eval(), member)
     except ValueError as error:
-        key = "model.inputs" if isinstance(error, UnfitInputLayersError) else "model.architecture"
+        key = next((key for kind, key in MISFITS.items() if isinstance(error, kind)), "model.architecture")
         raise RecipeError([Problem("", key, str(error))]) from error
-    if member.io.task.classifies and (last := _squashed_by(output)) is not None:
+    if (last := squashed_by(output, member.io.task)) is not None:
         message = (
             f"the network of {member.architecture.name} ends in a {last}, but must answer logits: the loss "
-            f"{member.loss.name}, metrics and predictions take the {last} themselves, so that it would be taken twice; "
+            f"{member.loss.name}, metrics and predictions make probabilities of them, so that it would be done twice; "
             "leave it out of the architecture"
         )
         raise RecipeError([Problem("", "model.architecture", message)])
@@ -58,6 +58,10 @@ def check_architecture(member: Member) -> None:
         raise RecipeError([Problem("", "train.batch_size", message)])
     if (unfit := unfit_switch(network, member)) is not None:
         raise RecipeError([Problem("", *unfit)])
+    try:
+        member.trained_loss  # noqa: B018 - it is made where it is first asked for
+    except ValueError as error:
+        raise RecipeError([Problem("", "train.loss", f"{member.loss.name}: {error}")]) from error
     try:
         rehearse_regularizers(network, member)
     except UsageError as error:
@@ -71,17 +75,6 @@ def _refuses_one_row(network: nn.Module, member: Member) -> bool:
     except ValueError as error:
         return "more than 1 value per channel" in str(error)
     return False
-
-
-def _squashed_by(output: Tensor) -> str | None:
-    """Return what made an output's numbers probabilities, as torch recorded it; None where nothing did."""
-    made = output.grad_fn
-    while made is not None:
-        step = made.name().partition("Backward")[0]  # such as SoftmaxBackward0
-        if step not in RESHAPING:
-            return SQUASHING.get(step)
-        made = made.next_functions[0][0]
-    return None
 
 
 def _on_one_row(network: nn.Module, member: Member) -> Tensor:

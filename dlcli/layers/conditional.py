@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from dlcli.contracts.field import Field, InputOutput
 
 ConditionUse = str | Mapping[str, str]
-"""How one layer takes conditions: a field for both scale and shift, or `{ scale = "age", shift = "dose" }`."""
+"""How one layer takes conditions: a field for both scale and shift, or `{ scale = "age", shift = "dose" }`, of which
+either may be left out; `{}` for a layer without."""
+
+
+class UnfitConditionsError(ValueError):
+    """What a recipe says of conditions is not of the data, or not of the network."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,13 @@ def conditionings(
         One entry a layer, None where it takes no condition.
 
     Raises:
-        ValueError: A condition is not numbers, or is used nowhere; an entry names none; there are too many entries.
+        UnfitConditionsError: A condition is used nowhere; an entry names none; there are too many entries.
+        ValueError: A condition is not numbers, or there is no layer that could take it.
     """
     fields = {field.name: place for place, field in enumerate(io.conditions)}
     if not fields:
         if uses:
-            raise ValueError(
+            raise UnfitConditionsError(
                 f"{name} is to take conditions ({_listed(uses)}), but the data has none; give fields the role "
                 "condition, in the file or with data.fields"
             )
@@ -123,26 +129,32 @@ def conditionings(
         return (Conditioning(every, every, widths),) * layers
     if len(uses) > layers:
         count = "1 layer that takes" if layers == 1 else f"{layers} layers that take"
-        raise ValueError(f"{name} has {count} conditions, but {len(uses)} entries in conditions")
+        raise UnfitConditionsError(f"{name} has {count} conditions, but {len(uses)} entries in conditions")
     found = [_conditioning(name, use, fields, widths) for use in uses]
-    used = {place for entry in found for place in (*entry.scale, *entry.shift)}
+    used = {place for entry in found if entry is not None for place in (*entry.scale, *entry.shift)}
     if unused := [field for field, place in fields.items() if place not in used]:
-        raise ValueError(
+        raise UnfitConditionsError(
             f"{name} does not use the condition {unused[0]}: add it to conditions, or leave it out with data.fields"
         )
     return (*found, *[None] * (layers - len(found)))
 
 
-def _conditioning(name: str, use: ConditionUse, fields: Mapping[str, int], widths: tuple[int, ...]) -> Conditioning:
+def _conditioning(
+    name: str, use: ConditionUse, fields: Mapping[str, int], widths: tuple[int, ...]
+) -> Conditioning | None:
     both = {"scale": use, "shift": use} if isinstance(use, str) else dict(use)
-    if wrong := sorted(both.keys() - {"scale", "shift"}) or (["nothing"] if not both else []):
-        raise ValueError(
+    if not both:
+        return None
+    if wrong := sorted(both.keys() - {"scale", "shift"}):
+        raise UnfitConditionsError(
             f"{name}: an entry of conditions is a field, or has scale and shift, such as "
             f'{{ scale = "age", shift = "dose" }}; got {wrong[0]}'
         )
     for field in both.values():
         if field not in fields:
-            raise ValueError(f"{name}: there is no condition {field!r} in the data; there are {', '.join(fields)}")
+            raise UnfitConditionsError(
+                f"{name}: there is no condition {field!r} in the data; there are {', '.join(fields)}"
+            )
     places = {part: (fields[both[part]],) if part in both else () for part in ("scale", "shift")}
     return Conditioning(places["scale"], places["shift"], widths)
 

@@ -172,7 +172,7 @@ class Regularization:
             if before is not None and mixed.weight is not None:
                 raise UsageError(
                     f"{regularizers[i].name} comes after {regularizers[before].name}, which mixes rows: a batch is "
-                    "mixed once and last; change their order under [[regularizers]], or keep one that mixes"
+                    "mixed once and last; keep one of them, or let the one that mixes be the last of [[regularizers]]"
                 )
             mixed = regularizers[i].mix(mixed.inputs, mixed.targets[0], weight, noises.get(i, {}))
         return mixed
@@ -217,7 +217,7 @@ def _watched(regularizer: Regularizer, network: nn.Module) -> tuple[str, ...]:
         raise UsageError(
             f"{regularizer.name} works on outputs of modules named {pattern}, but the network has none "
             f"(its modules are {', '.join(name for name, _ in network.named_children())}); remove it from "
-            "[[regularizers]], or choose an architecture with hidden layers"
+            "[[regularizers]], or choose an architecture with activations, such as mlp, cnn or transformer"
         )
     return names
 

@@ -14,7 +14,7 @@ from dlcli.contracts.architecture import Architecture
 from dlcli.errors import RecipeError, TrainingError
 from dlcli.experiment import build as module
 from dlcli.experiment.find_lr import find_lr
-from dlcli.experiment.members import check_architecture
+from dlcli.experiment.members import check_member
 from dlcli.experiment.prepare import prepare
 from dlcli.recipe.load import load_recipe
 from dlcli.training.step import Step
@@ -144,7 +144,7 @@ def test_a_window_that_fits_nowhere_is_an_error_in_any_architecture(foreign):
     with pytest.raises(
         RecipeError, match=r"model.architecture: foreign: layers.1: N' = .*\(4 − 5 \+ 2·0\) / 1 \+ 1 = 0 for"
     ) as told:
-        check_architecture(foreign(kernel=5))
+        check_member(foreign(kernel=5))
     assert "the window is larger than what is left there; padding 1, 2, 3 or 4 would fit" in str(told.value)
 
 

@@ -10,7 +10,7 @@ from dlcli import Architecture, Task
 from dlcli.errors import RecipeError
 from dlcli.experiment.members import plan_members
 from dlcli.experiment.prepare import read_data
-from dlcli.experiment.rehearsal import check_architecture
+from dlcli.experiment.rehearsal import check_member
 from dlcli.experiment.settle import settle
 from dlcli.recipe.load import load_recipe
 
@@ -45,17 +45,23 @@ def ending(plugins, recipe):
 @pytest.mark.parametrize("last", ["softmax", "sigmoid"])
 def test_probabilities_are_not_taken_for_logits(ending, last):
     message = (
-        f"ends in a {last}, but must answer logits: the loss cross_entropy, metrics and predictions take the {last}"
+        f"ends in a {last}, but must answer logits: the loss cross_entropy, metrics and predictions make probabilities"
     )
     with pytest.raises(RecipeError, match=message):
-        check_architecture(ending(last))
+        check_member(ending(last))
+
+
+def test_logarithms_of_probabilities_are_logits_of_several_classes_alone(ending):
+    member = ending("log_softmax")
+    with pytest.raises(RecipeError, match="ends in a log-softmax, but must answer logits"):
+        check_member(replace(member, io=replace(member.io, task=Task.MULTILABEL)))
 
 
 @pytest.mark.parametrize("last", ["tanh", "log_softmax", "within"])
 def test_other_ends_are_left_alone(ending, last):
-    check_architecture(ending(last))
+    check_member(ending(last))
 
 
 def test_targets_may_lie_between_zero_and_one(ending):
     member = ending("sigmoid")
-    check_architecture(replace(member, io=replace(member.io, task=Task.REGRESSION)))
+    check_member(replace(member, io=replace(member.io, task=Task.REGRESSION)))

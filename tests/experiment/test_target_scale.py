@@ -58,6 +58,38 @@ def test_it_is_training_on_targets_that_were_scaled_by_hand(data, regression, pl
     assert figures["loss"] == pytest.approx(((found - y[160:]) ** 2).mean(), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"name": "huber", "delta": 120.0},
+        {"name": "epsilon_insensitive", "epsilon": 20.0, "squared": True},
+        {"name": "quantile", "level": 0.8},
+    ],
+)
+def test_losses_ask_the_same_in_the_targets_unit(data, regression, plugins, loss):
+    """A linear model comes to the same answers on the scaled target as on the target as it is, by the same optimum."""
+    x, y, _ = data
+    with h5py.File("one.h5", "w") as file:
+        file["train/x"], file["train/y"] = x, y[:, :1] - ORIGIN[:1].astype("float32")
+    said = {}
+    for scale, lr in ((True, 0.02), (False, 0.02 * UNITS[0])):
+        train = {"epochs": 300, "batch_size": ROWS, "loss": loss, "select": "last", "monitor": "train_loss"}
+        train |= {"optimizer": {"name": "adam", "lr": lr}, "schedule": "cosine"}
+        table = regression("one.h5", scale=scale, train=train, model={"architecture": "linear"})
+        table["data"]["split"] = {"val": 0.1, "test": 0.1}
+        model = dlcli.load(dlcli.train(table, plugins=plugins).run)
+        said[scale] = model(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(said[True] / UNITS[0], said[False] / UNITS[0], atol=0.02)
+
+
+def test_one_number_in_the_unit_of_two_targets_is_refused(regression, plugins):
+    told = (
+        r"train.loss: huber: delta is one number in the target's unit, but data.scale_target divides each of 2 targets"
+    )
+    with pytest.raises(RecipeError, match=told):
+        dlcli.train(regression(train={"loss": "huber"}), plugins=plugins)
+
+
 def test_each_fold_is_scaled_by_its_own_training_rows(data, regression, plugins):
     _, y, _ = data
     checked = load_recipe(regression(train={"kfold": 4, "select": "last"}), plugins.registry)

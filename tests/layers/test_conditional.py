@@ -57,7 +57,7 @@ def test_where_conditions_go():
         ((AGE, DOSE), 2, ["age"], "net does not use the condition dose: add it to conditions, or leave it out"),
         ((AGE,), 1, ["agee"], "there is no condition 'agee' in the data; there are age"),
         ((AGE,), 1, [{"scal": "age"}], "an entry of conditions is a field, or has scale and shift.*got scal"),
-        ((AGE,), 1, [{}], "got nothing"),
+        ((AGE,), 1, [{}], "net does not use the condition age"),
     ],
 )
 def test_conditions_that_cannot_be(conditions, layers, uses, message):

@@ -23,7 +23,9 @@ class GLU(Activation):
     gradient: ClassVar[str] = "sigmoid(b) by a, a * sigmoid(b) * (1 - sigmoid(b)) by b"
     output_range: ClassVar[str] = "(-inf, inf)"
     zero_centred: ClassVar[bool] = True
-    saturates: ClassVar[str] = "where the gate is shut: both gradients are below 0.01 |a| for b < -4.6"
+    saturates: ClassVar[str] = (
+        "where the gate is shut: for b < -4.6 the gradients are below 0.01 by a, and 0.01 |a| by b"
+    )
 
     @property
     def input_multiple(self) -> int:

@@ -1,12 +1,13 @@
 """The loss `huber`."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from dlcli import REGRESSION, Loss, PerMember, Task
+from dlcli.builtin.losses.one_unit import of_scaled_target
 from dlcli.builtin.losses.same_shape import same_shape
 
 
@@ -17,7 +18,7 @@ class Huber(Loss):
     `mse`; with δ far below them it is δ times `mae`, and its gradient is as small as δ.
 
     Args:
-        delta: δ > 0, in the target's units, or in standard deviations with `data.scale_target`; 1 as in torch.
+        delta: δ > 0, in the target's units, also with `data.scale_target`; 1 as in torch.
 
     Shape:
         output and target (B, R) give (B,); (B, T, R) gives (B, T).
@@ -29,6 +30,10 @@ class Huber(Loss):
     tasks: ClassVar[frozenset[Task]] = REGRESSION
 
     delta: PerMember = Field(1.0, gt=0, description="largest error that counts squared, in the target's units")
+
+    def for_scaled(self, scale: Tensor) -> Self:
+        """Return the loss with δ in units of the scale."""
+        return self.model_copy(update={"delta": of_scaled_target("delta", self.delta, scale)})
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean over targets for every sample."""

@@ -9,12 +9,12 @@ from dlcli import Normalization
 
 
 class FeatureGroupNorm(nn.GroupNorm):
-    """Group normalization whose features are in any dimension.
+    """Group normalization whose features are in any dimension; those in the last one, step by step.
 
     Args:
         groups: Groups of neighbouring features.
         width: Number of features.
-        feature_dim: Dimension that holds them.
+        feature_dim: Dimension that holds them, 1 or -1.
         eps: Added to the variance.
 
     Shape:
@@ -26,15 +26,18 @@ class FeatureGroupNorm(nn.GroupNorm):
         self.feature_dim = feature_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize each group of each row, over its positions too."""
-        return super().forward(x.movedim(self.feature_dim, 1)).movedim(1, self.feature_dim)
+        """Normalize each group of each row over its pixels too, or of each step."""
+        if self.feature_dim == -1:
+            return super().forward(x.flatten(0, -2)).reshape(x.shape)
+        return super().forward(x)
 
 
 class Group(Normalization):
     """Group normalization: (x − mean) / sqrt(variance + eps) · γ + β, over a group of features of one row.
 
-    Statistics run over the group's neighbouring features and over all positions, padding included. The same in training
-    and evaluation: for images in small batches, where `batch` is unsteady.
+    Statistics run over the group's neighbouring features: of an image over all pixels, of a sequence step by step,
+    so that it sees no later step and no padding. The same in training and evaluation: for images in small batches,
+    where `batch` is unsteady.
 
     Args:
         groups: Number of groups, ≥ 1, which must divide the width; less than it, since groups of one feature are

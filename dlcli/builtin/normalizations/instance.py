@@ -11,35 +11,31 @@ from dlcli import Normalization
 
 
 class FeatureInstanceNorm(nn.Module):
-    """Instance normalization whose features are in any dimension.
+    """Instance normalization of maps of any number of dimensions.
 
     Args:
         width: Number of features.
-        feature_dim: Dimension that holds them.
         eps: Added to the variance.
 
     Shape:
-        (B, C, H, W) or, with `feature_dim=-1`, (B, T, F), of two positions or more; the same comes out.
+        (B, C, H, W) of two positions or more; the same comes out.
     """
 
-    def __init__(self, width: int, feature_dim: int, eps: float) -> None:
+    def __init__(self, width: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.feature_dim = feature_dim
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize each feature of each row over its positions."""
-        features_second = x.movedim(self.feature_dim, 1)
-        if features_second.shape[2:].numel() < 2:
+        if x.shape[2:].numel() < 2:
             raise ValueError(
                 f"instance: a row has one value a feature, shape {tuple(x.shape[1:])}, and nothing to normalize it "
-                "over; instance is for images and sequences of two positions or more: leave out such layers (of a cnn "
-                "with hidden = []), or choose group, layer or batch"
+                "over; instance is for images of two pixels or more: leave out such layers (of a cnn with "
+                "hidden = []), or choose group, layer or batch"
             )
-        found = functional.instance_norm(features_second, weight=self.weight, bias=self.bias, eps=self.eps)
-        return found.movedim(1, self.feature_dim)
+        return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
     def extra_repr(self) -> str:
         """Show the width."""
@@ -49,14 +45,15 @@ class FeatureInstanceNorm(nn.Module):
 class Instance(Normalization):
     """Instance normalization: (x − mean) / sqrt(variance + eps) · γ + β, a feature's statistics within one row.
 
-    Statistics run over the positions of an image or sequence, padding included: contrast and brightness are lost, which
-    is wanted where only shape and texture count. The same in training and evaluation.
+    Statistics run over the pixels of an image: contrast and brightness are lost, which is wanted where only shape and
+    texture count. The same in training and evaluation. Not for sequences, whose steps would see later ones and padding.
 
     Args:
         eps: Added to the variance, > 0; torch's default.
 
     Raises:
-        ValueError: From the module: rows have one value a feature, as in the hidden layers of a cnn.
+        ValueError: From `build`: for sequences. From the module: rows have one value a feature, as in the hidden layers
+            of a cnn.
 
     Source: Ulyanov et al. 2016, "Instance normalization: the missing ingredient for fast stylization".
     """
@@ -72,4 +69,9 @@ class Instance(Normalization):
 
     def build(self, width: int, feature_dim: int = 1) -> nn.Module:
         """Build the module; γ = 1 and β = 0."""
-        return FeatureInstanceNorm(width, feature_dim, self.eps)
+        if feature_dim == -1:
+            raise ValueError(
+                "instance normalizes over all steps of a sequence, so that a step would see later ones and padding; "
+                "choose layer, rms or group, which see one step"
+            )
+        return FeatureInstanceNorm(width, self.eps)

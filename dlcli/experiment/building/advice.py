@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from torch import nn
 
 from dlcli.contracts.member import Member
+from dlcli.layers.residual import Residual
 from dlcli.layers.window_watch import Slide
 from dlcli.training.initial_values import activation_of
 
@@ -128,7 +129,7 @@ def power_of_two(batch_size: int) -> Iterator[str]:
 
 
 def saturating_stack(network: nn.Module, member: Member) -> Iterator[str]:
-    """Say so where several sigmoids stand one after the other.
+    """Say so where several sigmoids stand one after the other, with no skip past any.
 
     Args:
         network: The network.
@@ -141,15 +142,17 @@ def saturating_stack(network: nn.Module, member: Member) -> Iterator[str]:
     """
     own = activation_of(member.architecture)
     named = own is not None and own.output_range in UNIT_RANGES
+    skipped = tuple(f"{name}." for name, module in network.named_modules() if isinstance(module, Residual))
     count = sum(
         isinstance(module, nn.Sigmoid | nn.Hardsigmoid) or (named and name.rpartition(".")[2] == "activation")
         for name, module in network.named_modules()
+        if not name.startswith(skipped)
     )
     if count >= SATURATED:
         what = own.name if own is not None and named else "sigmoid"
         yield (
-            f"{count} layers of {what} one after the other: where it saturates no gradient is left, and elsewhere each "
-            "passes on a quarter of it at most; take relu or gelu, or tanh, whose slope at 0 is 1"
+            f"{count} layers of {what} one after the other: where one saturates no gradient is left for those below; "
+            "take relu or gelu, or tanh, whose mean output is 0, or set residual = true where there is such a key"
         )
 
 

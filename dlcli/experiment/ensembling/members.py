@@ -16,7 +16,7 @@ from dlcli.data.preprocessing import fit_chain, fit_preprocessing
 from dlcli.errors import Problem, RecipeError
 from dlcli.experiment.members import make_member, recipe_preprocess
 from dlcli.experiment.models.model import ModelDescription, describe
-from dlcli.experiment.rehearsal import check_architecture
+from dlcli.experiment.rehearsal import check_member
 from dlcli.layers.input_layers import in_front
 from dlcli.recipe.model import Recipe
 
@@ -119,7 +119,7 @@ class MemberRoom:
     def _check(self, member: Member) -> None:
         key = f"{member.architecture.stack_key()} {member.io!r}"
         if key not in self._checked:
-            check_architecture(member)
+            check_member(member)
             self._checked.add(key)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -44,8 +45,8 @@ def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
     """Return a member that nothing hinders but its network, its loss and its optimizer, and what was switched off.
 
     Off are regularizers that change rows, parameters or the loss, weight decay and label smoothing; a loss with several
-    outputs a target gives way to the error of its predictions; frozen parameters
-    stay frozen, since they belong to the network.
+    outputs a target, or that weighs errors to either side otherwise, gives way to the error of its predictions; frozen
+    parameters stay frozen, since they belong to the network.
 
     Args:
         member: Whose.
@@ -63,9 +64,12 @@ def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
     if float(optimizer.weight_decay):
         off.append(f"weight decay {float(optimizer.weight_decay):g}")
         optimizer = optimizer.model_copy(update={"weight_decay": 0.0})
-    loss = member.trained_loss
+    loss = member.loss if member.training_loss is None else member.training_loss
     if loss.outputs_per_target > 1:
         off.append(f"{loss.name}, whose value has no floor, for the squared error of its predictions")
+        loss = PredictionError(of=loss)
+    elif member.io.task is Task.REGRESSION and _is_lopsided(loss, member.io.outputs):
+        off.append(f"{loss.name}, which pulls little from one side, for the squared error")
         loss = PredictionError(of=loss)
     if smoothing := float(getattr(loss, "label_smoothing", 0.0)):
         off.append(f"label smoothing {smoothing:g}")
@@ -74,6 +78,12 @@ def without_regularization(member: Member) -> tuple[Member, tuple[str, ...]]:
         off.append(f"the schedule {member.schedule.name}")
     bare = replace(member, regularizers=tuple(kept), optimizer=optimizer, training_loss=loss)
     return bare, tuple(off)
+
+
+def _is_lopsided(loss: Loss, targets: int) -> bool:
+    """Return whether answers above the target cost otherwise than those as far below it."""
+    zero, one = torch.zeros(1, targets), torch.ones(1, targets)
+    return not torch.equal(loss.values(one, zero), loss.values(-one, zero))
 
 
 def switch_off_randomness(network: nn.Module) -> tuple[str, ...]:

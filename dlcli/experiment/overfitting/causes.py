@@ -73,15 +73,15 @@ def causes(
     if trained < counted:
         yield f"frozen parameters: only {trained:,} of {counted:,} are trained; leave out train.freeze"
     numbers = _numbers(batch)
-    if trained <= numbers:
+    if _is_affine(network, batch):
+        yield (
+            f"a linear network: its answers are an affine map of its inputs, which with {trained:,} trained parameters "
+            f"need not fit the {numbers:,} numbers of a batch; take mlp, or train.batch_size smaller"
+        )
+    elif trained <= numbers:
         yield (
             f"too small a network: {trained:,} trained parameters for {numbers:,} numbers to learn; make it wider or "
             "deeper, or train.batch_size smaller"
-        )
-    elif _is_affine(network, batch):
-        yield (
-            "too small a network: its answers are an affine map of its inputs, which need not fit every batch; take "
-            "mlp, or train.batch_size smaller"
         )
 
 

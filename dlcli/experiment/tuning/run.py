@@ -21,7 +21,7 @@ from dlcli.experiment.members import (
 )
 from dlcli.experiment.models.model_file import packages
 from dlcli.experiment.prepare import placed, read_data, told_data
-from dlcli.experiment.rehearsal import check_architecture
+from dlcli.experiment.rehearsal import check_member
 from dlcli.experiment.run_directory import RunDirectory, make_run
 from dlcli.experiment.run_recipe import write_recipe
 from dlcli.experiment.settle import direction, settle, settled_metrics
@@ -106,7 +106,7 @@ def ready(source: str | Path | Mapping[str, Any], overrides: Sequence[str | Over
         settled = settle(recipe, dataset, plugins.registry)
         made = recipe_folds(settled, dataset, folds) if folds else ()
         rounds = rounds_of(dataset, made)
-        check_architecture(make_member(settled, dataset, "", rounds[0].training, rounds[0].validation))
+        check_member(make_member(settled, dataset, "", rounds[0].training, rounds[0].validation))
     stages = stage_epochs(settled.train.epochs, tune.stages)
     if tune.trials < len(stages):
         what = f"{tune.trials} trials are too few for {len(stages)} stages, which share them"

@@ -18,7 +18,7 @@ from dlcli.data.preprocessing import fit_preprocessing
 from dlcli.data.streamed_batches import make_batches
 from dlcli.errors import RecipeError, TrainingError
 from dlcli.experiment.members import make_member, recipe_preprocess
-from dlcli.experiment.rehearsal import check_architecture
+from dlcli.experiment.rehearsal import check_member
 from dlcli.experiment.tuning.problem import Trials, identity_of
 from dlcli.recipe.model import Recipe
 from dlcli.search.trials import Population, TrialOutcome
@@ -142,7 +142,7 @@ class TrialRunner:
         """Check an architecture once for all trials that have its structure: they differ in numbers alone."""
         key = (member.architecture.stack_key(), repr(member.io), member.batch_size)
         if key not in self._checked:
-            check_architecture(member)
+            check_member(member)
             self._checked.add(key)
 
     def _preprocessing(self, recipe: Recipe, fold: int) -> Preprocessing:

@@ -1,6 +1,7 @@
 """Laws of activations, of initializers that suit them, and of what is random in any module."""
 
 import math
+import re
 from functools import partial
 
 import torch
@@ -59,6 +60,29 @@ def has_a_gain(case: Case) -> None:
     assert gain > 0, f"{case.label}: the gain is {gain}, expected a positive number"
 
 
+def keeps_to_its_range(case: Case) -> None:
+    """An activation's outputs lie in its `output_range`, where that is an interval of two numbers."""
+    interval = re.fullmatch(r"[\[(](-?[\d.]+|-inf), (-?[\d.]+|inf)[\])]", case.component.output_range)
+    if interval is None:
+        return
+    low, high = map(float, interval.groups())
+    x = torch.linspace(-20, 20, 4001).unsqueeze(1).expand(-1, WIDTH * case.component.input_multiple)
+    y = case.component.build(WIDTH).eval()(x)
+    found = f"from {float(y.min()):g} to {float(y.max()):g}"
+    message = f"{case.label}: output_range is {case.component.output_range}, but outputs go {found}"
+    assert y.min() >= low - 1e-5 * (1 + abs(low)), message
+    assert y.max() <= high + 1e-5 * (1 + abs(high)), message
+
+
+def is_zero_centred_where_it_says(case: Case) -> None:
+    """`zero_centred` is true only where the mean over x ~ N(0, 1) is 0, and false where the function is odd."""
+    half = torch.randn(20_000, WIDTH * case.component.input_multiple, generator=case.generator())
+    mean = abs(float(case.component.build(WIDTH).eval()(torch.cat([half, -half])).double().mean()))
+    said = case.component.zero_centred
+    message = f"{case.label}: zero_centred is {said}, but the mean over x ~ N(0, 1) is about {mean:.3g}"
+    assert mean < 0.05 if said else mean > 1e-6, message
+
+
 def fills_weights_from_its_generator_alone(case: Case) -> None:
     """An initializer fills the whole of a weight with finite numbers, in place and from no stream but the one given."""
     for shape in WEIGHTS:
@@ -89,6 +113,8 @@ LAWS = (
     Law(takes_a_batch_of_one_in_training, ("activation",)),
     Law(draws_only_the_bits_that_it_is_given, KINDS),
     Law(has_a_gain, ("activation",)),
+    Law(keeps_to_its_range, ("activation",)),
+    Law(is_zero_centred_where_it_says, ("activation",)),
     Law(fills_weights_from_its_generator_alone, ("initializer",)),
     Law(suits_any_activation, ("initializer",)),
 )

@@ -6,7 +6,7 @@ from torch import Tensor
 from dlcli import Loss, Task
 from dlcli.testing.examples import OUTPUTS, ideal_outputs, sample_outputs
 from dlcli.testing.law import Case, Law, assert_close, assert_finite
-from dlcli.testing.variants import MEMBERS, assert_stacks
+from dlcli.testing.variants import MEMBERS, assert_stacks, variants
 
 ROWS = 8
 STEPS = 3
@@ -141,6 +141,25 @@ def answers_in_own_units(case: Case) -> None:
         assert_close(after, before * scale, f"{case.label}: spreads in own units are not those of scaled targets")
 
 
+def asks_the_same_of_scaled_targets(case: Case) -> None:
+    """On a scaled target `for_scaled` pushes outputs as the loss pushes them in own units, but for one factor."""
+    loss: Loss = case.component
+    if Task.REGRESSION not in loss.tasks:
+        return
+    generator = case.generator()
+    output, target = (torch.randn(ROWS, width, generator=generator) for width in (loss.outputs_per_target, 1))
+    offset, scale = torch.tensor([5.0]), torch.tensor([30.0])
+    added, factor = loss.own_units(offset, scale)
+    for component in (loss, *(loss.with_per_member(numbers) for numbers in variants(case))):
+        output = output.detach().requires_grad_()
+        own = component.values(output * factor + added, target * scale + offset)
+        scaled = component.for_scaled(scale).values(output, target)
+        pushes = [torch.autograd.grad(values.sum(), output)[0] for values in (scaled, own)]
+        ratio = pushes[0].norm() / pushes[1].norm().clamp(min=1e-30)
+        message = f"{case.label}: on a scaled target it asks something else: divide what is in its unit in `for_scaled`"
+        assert_close(pushes[0], pushes[1] * ratio, message)
+
+
 def its_prediction_stacks(case: Case) -> None:
     """Predictions and spreads of members computed together under vmap are what each gets alone."""
     for task in sorted(case.component.tasks):
@@ -199,6 +218,7 @@ LAWS = (
             stacks,
             fits_its_tasks,
             predicts_each_target,
+            asks_the_same_of_scaled_targets,
         )
     ),
     Law(answers_in_own_units, ("loss",), methods=("prediction", "own_units")),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlcli import DlcliError, Field, InputOutput
+from dlcli import DlcliError, Field, InputOutput, Task, squashed_by
 from dlcli.testing.examples import FIELDS, rows_of, sample_inputs, standard_io
 from dlcli.testing.law import Case, Law, assert_close, assert_equal, assert_finite
 from dlcli.testing.variants import variants
@@ -228,12 +228,15 @@ def per_member_numbers_are_buffers(case: Case) -> None:
 
 
 def gives_logits(case: Case) -> None:
-    """A network's outputs are logits: for several classes they do not add up to one like probabilities."""
+    """A network's outputs are logits: they end in no softmax or sigmoid, nor add up to one like probabilities."""
     for sample in accepted(case):
-        if "multiclass" in sample.label:
-            sums = sample.output(sample.make(case.component).eval()).sum(-1)
-            message = f"{case.label} on {sample.label}: the outputs add up to 1; return logits, not probabilities"
-            assert not torch.allclose(sums, torch.ones_like(sums), atol=1e-5), message
+        output = sample.output(sample.make(case.component).eval())
+        task = next(task for task in Task if task in sample.label)
+        advice = f"{case.label} on {sample.label}: return logits, not probabilities: the outputs"
+        last = squashed_by(output, task)
+        assert last is None, f"{advice} end in a {last}"
+        if task is Task.MULTICLASS:
+            assert not torch.allclose(output.sum(-1), torch.ones(()), atol=1e-5), f"{advice} add up to 1"
 
 
 def takes_the_keywords_of_its_contract(case: Case) -> None:
@@ -260,6 +263,18 @@ def says_rightly_whether_it_removes_a_bias(case: Case) -> None:
             )
 
 
+def keeps_steps_apart(case: Case) -> None:
+    """In evaluation no step of a sequence changes what another becomes: causal networks and padding rely on it."""
+    for sample in samples(case):
+        if sample.label.endswith("feature_dim -1"):
+            module, (x,) = sample.make(case.component).eval(), sample.inputs
+            other = torch.cat([x[:, :-2], x[:, -2:] + torch.randn(x[:, -2:].shape, generator=case.generator(1))], dim=1)
+            message = (
+                f"{case.label} on {sample.label}: other values in the last steps change what the first ones become"
+            )
+            assert_close(module(other)[:, :-2], module(x)[:, :-2], message)
+
+
 LAWS = (
     *(
         Law(check, KINDS)
@@ -276,4 +291,5 @@ LAWS = (
     Law(gives_logits, ("architecture",)),
     Law(takes_the_keywords_of_its_contract, ("architecture",)),
     Law(says_rightly_whether_it_removes_a_bias, ("normalization",)),
+    Law(keeps_steps_apart, ("normalization",)),
 )

@@ -85,6 +85,24 @@ def test_transformer_is_torchs(built):
     torch.testing.assert_close(module(x), module.head(reference(module.projection(x)).mean(1)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms", {"name": "group", "groups": 2}, "instance"], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_norm_sees_later_steps_or_padding(built, name, norm):
+    causal = {"causal": True} if name == "transformer" else {}
+    if norm == "instance":
+        with pytest.raises(ValueError, match="a step would see later ones and padding"):
+            built(name, norm=norm)
+        return
+    module = built(name, io(per_position=True), norm=norm, **causal)
+    x, other = rows(), rows()
+    other[:, 4:] = 5.0
+    torch.testing.assert_close(module(other)[:, :4], module(x)[:, :4])
+    module = built(name, norm=norm)
+    lengths = torch.full((4,), 4)
+    torch.testing.assert_close(module(other, lengths=lengths), module(x, lengths=lengths))
+    torch.testing.assert_close(module(x[:, :4], lengths=lengths), module(x, lengths=lengths), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "parameters", [{}, {"pool": "last"}, {"causal": True, "pool": "last"}, {"bidirectional": True}]
 )

@@ -123,8 +123,10 @@ def test_sigmoids_in_deep_stacks(member, activation):
     deep, shallow = (member(hidden=[8] * count, activation=activation) for count in (3, 2))
     (note,) = saturating_stack(build_network(deep, CPU), deep)
     name = activation if isinstance(activation, str) else activation["name"]
-    assert note.startswith(f"3 layers of {name} one after the other: where it saturates no gradient is left")
-    assert list(saturating_stack(build_network(shallow, CPU), shallow)) == []
+    assert note.startswith(f"3 layers of {name} one after the other: where one saturates no gradient is left")
+    skips = member(hidden=[8] * 4, activation=activation, residual=True)
+    for other in (shallow, skips):
+        assert list(saturating_stack(build_network(other, CPU), other)) == []
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "softplus"])

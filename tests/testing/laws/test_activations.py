@@ -23,6 +23,8 @@ def activation(function, gain=1.0):
 
     class Broken(Activation):
         name: ClassVar[str] = "broken"
+        output_range: ClassVar[str] = "[0, inf)"
+        zero_centred: ClassVar[bool] = False
 
         @property
         def gain(self):
@@ -75,6 +77,12 @@ BROKEN = [
     (activations.draws_only_the_bits_that_it_is_given, Noisy, "the same bits give another output"),
     (activations.has_a_gain, activation(torch.relu, gain=0.0), "expected a positive number"),
     (activations.has_a_gain, activation(torch.relu, gain=float("inf")), "the gain is inf"),
+    (
+        activations.keeps_to_its_range,
+        activation(torch.tanh),
+        r"output_range is \[0, inf\), but outputs go from -1 to 1",
+    ),
+    (activations.is_zero_centred_where_it_says, activation(torch.tanh), "zero_centred is False, but the mean over"),
     (
         activations.fills_weights_from_its_generator_alone,
         initializer(lambda weight, generator: weight[0].zero_()),

@@ -18,6 +18,16 @@ class Fine(Loss):
         return functional.cross_entropy(output.movedim(-1, 1), target, reduction="none")
 
 
+class OwnUnit(Loss):
+    name: ClassVar[str] = "own_unit"
+    tasks: ClassVar[frozenset] = frozenset({Task.REGRESSION})
+
+    margin: PerMember = Field(0.5, ge=0, description="what costs nothing, in the target's unit")
+
+    def values(self, output, target):
+        return torch.relu((output - target).abs() - self.margin).square().mean(-1)
+
+
 class Reduced(Fine):
     def values(self, output, target):
         return super().values(output, target).mean()
@@ -137,6 +147,7 @@ BROKEN = [
     (losses.a_sample_of_weight_zero_does_not_count, NegativeWeights, "weights are negative"),
     (losses.is_finite_for_outputs_far_out, Naive, "at outputs of ±100 or exactly the target: there are NaN"),
     (losses.prefers_the_target, Backwards, "right outputs cost -"),
+    (losses.asks_the_same_of_scaled_targets, OwnUnit, "on a scaled target it asks something else"),
     (losses.gives_finite_gradients, Flat, "its gradient is zero everywhere"),
     (losses.stacks, Branching, "vmap"),
     (losses.its_weights_stack, ItemWeights, "vmap"),

@@ -96,6 +96,19 @@ class None_(Normalization):
         return nn.Identity()
 
 
+class OverSteps(Normalization):
+    """Subtracts the mean over all steps."""
+
+    name: ClassVar[str] = "broken"
+
+    def build(self, width, feature_dim=1):
+        class Centred(nn.Module):
+            def forward(self, x):
+                return x - x.mean(1, keepdim=True)
+
+        return Centred()
+
+
 def refusing(message):
     """Make a normalization that refuses every layout with a message."""
 
@@ -141,6 +154,18 @@ class Probabilities(Linear):
         return Network(io, nn.Softmax(-1))
 
 
+class OwnSoftmax(nn.Module):
+    def forward(self, x):
+        powers = x.exp()
+        return powers / powers.sum(-1, keepdim=True)
+
+
+class OwnProbabilities(Linear):
+    def build(self, io):
+        super().build(io)
+        return Network(io, OwnSoftmax())
+
+
 class NoDefaults(Linear):
     def build(self, io):
         super().build(io)
@@ -181,9 +206,11 @@ BROKEN = [
     (networks.its_state_can_be_saved, activation(CountsInAnAttribute), "after its state_dict is loaded"),
     (networks.per_member_numbers_are_buffers, SlopeInAnAttribute, "keep the number in a buffer"),
     (networks.per_member_numbers_are_buffers, StructureByNumber, "parameters and buffers are other"),
-    (networks.gives_logits, Probabilities, "return logits, not probabilities"),
+    (networks.gives_logits, Probabilities, "return logits, not probabilities: the outputs end in a softmax"),
+    (networks.gives_logits, OwnProbabilities, "return logits, not probabilities: the outputs add up to 1"),
     (networks.takes_the_keywords_of_its_contract, NoDefaults, "missing 3 required keyword-only arguments"),
     (networks.says_rightly_whether_it_removes_a_bias, Batch, "removes_bias is False, but on .* a bias has no effect"),
+    (networks.keeps_steps_apart, OverSteps, "other values in the last steps change what the first ones become"),
     (networks.says_rightly_whether_it_removes_a_bias, None_, "removes_bias is True, but on .* a bias has an effect"),
 ]
 
