@@ -66,7 +66,7 @@ def compare(name: str, folder: Path, overrides: list[str]) -> None:
         offset, scale = last.get("target_offset", np.zeros(1)), last.get("target_scale", np.ones(1))
         standard = (x - state["preprocess.0.0.mean"]) / np.sqrt(state["preprocess.0.0.variance"])
         target, training, held_out = (y - offset) / scale, fold["training"], fold["held_out"]
-        solver, loss, figure = machine(name, C, epsilon)
+        solver, loss, figure = machine(name, C, epsilon / float(scale[0]))
         start = time.process_time()
         solver.fit(standard[training], target[training])
         seconds["scikit-learn"] += time.process_time() - start
