@@ -67,7 +67,7 @@ def keeps_to_its_range(case: Case) -> None:
         return
     low, high = map(float, interval.groups())
     x = torch.linspace(-20, 20, 4001).unsqueeze(1).expand(-1, WIDTH * case.component.input_multiple)
-    y = case.component.build(WIDTH).eval()(x)
+    y = case.component.build(WIDTH).eval()(x).detach()
     found = f"from {float(y.min()):g} to {float(y.max()):g}"
     message = f"{case.label}: output_range is {case.component.output_range}, but outputs go {found}"
     assert y.min() >= low - 1e-5 * (1 + abs(low)), message
@@ -77,7 +77,7 @@ def keeps_to_its_range(case: Case) -> None:
 def is_zero_centred_where_it_says(case: Case) -> None:
     """`zero_centred` is true only where the mean over x ~ N(0, 1) is 0, and false where the function is odd."""
     half = torch.randn(20_000, WIDTH * case.component.input_multiple, generator=case.generator())
-    mean = abs(float(case.component.build(WIDTH).eval()(torch.cat([half, -half])).double().mean()))
+    mean = abs(float(case.component.build(WIDTH).eval()(torch.cat([half, -half])).detach().double().mean()))
     said = case.component.zero_centred
     message = f"{case.label}: zero_centred is {said}, but the mean over x ~ N(0, 1) is about {mean:.3g}"
     assert mean < 0.05 if said else mean > 1e-6, message
