@@ -92,13 +92,11 @@ def architecture(name, **parameters):
     return REGISTRY.create("architecture", name, **{**SMALL.get(name, {}), **parameters})
 
 
-# An optimizer and a regularizer see tensors, whatever network they are of: those of an mlp and of a cnn, one with each.
-# Every architecture trains with two optimizers. All with all would be a thousand.
-BOTH = ("mlp", "cnn")
-PAIRS = [
-    (a, r) for a in NAMES["architecture"] if a not in SEQUENCES for r in [None, *NAMES["regularizer"] * (a in BOTH)]
-]
-OPTIMIZED = [(a, o) for a, r in PAIRS if r is None for o in NAMES["optimizer"] if a in BOTH or o in ("sgd", "adam")]
+# An optimizer and a regularizer see tensors, whatever network they are of: every optimizer trains an mlp, regularizers
+# train a cnn and an mlp in turn, and every architecture has two optimizers. All with all would be a thousand.
+STACKING = [name for name in NAMES["architecture"] if name not in SEQUENCES]
+PAIRS = [(a, None) for a in STACKING] + [(("cnn", "mlp")[i % 2], r) for i, r in enumerate(NAMES["regularizer"])]
+OPTIMIZED = [(a, o) for a in STACKING for o in NAMES["optimizer"] if a == "mlp" or o in ("sgd", "adam")]
 CASES = [(a, o, None) for a, o in OPTIMIZED] + [(a, "adam", r) for a, r in PAIRS if r is not None]
 
 
@@ -194,7 +192,7 @@ def test_float32_first_gradients_agree_to_1e_5(name, regularizer, population, im
             torch.testing.assert_close(tensor, other.state[key], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "optimizer"), OPTIMIZED)
+@pytest.mark.parametrize(("name", "optimizer"), [(a, o) for a, o in OPTIMIZED if a in ("mlp", "resnet")])
 def test_float32_validation_loss_agrees_to_one_percent(name, optimizer, population, images, tmp_path):
     members = population(architecture(name), optimizer, None)
     batches = InMemoryBatches(images, CPU)
