@@ -30,7 +30,7 @@ from dlcli.training.evaluation import forward
 from dlcli.training.network import build_network, seed_epoch
 from dlcli.training.objective import batch_loss
 
-RATES = (1e-3, 1e-2, 1e-4)
+RATES = (1e-3, 1e-2, 1e-1, 1e-4)
 """Of Adam, one after another, where the recipe's own optimizer does not learn the batch: is it the rate, or what?"""
 SHOWN = 3
 """Most rows that contradict one another, and numbers of a target, that are told."""

@@ -192,7 +192,7 @@ def test_a_linear_model_is_too_small_for_a_batch(data, plugins, short):
     data(y=answers("regression"))
     found = overfit_batch({**given(), "model": {"architecture": "linear"}}, plugins=plugins)
     assert not found.reached
-    assert [attempt.optimizer for attempt in found.attempts] == ["adam"] * 3
+    assert [attempt.optimizer for attempt in found.attempts] == ["adam"] * 4
     assert found.causes[-1].startswith(
         "a linear network: its answers are an affine map of its inputs, which with 14 trained"
     )
