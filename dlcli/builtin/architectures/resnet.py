@@ -188,9 +188,10 @@ class ResNet(Architecture):
             pixels = output_size("resnet: pool", what, pixels, Window(3, 2, 1), floor=True)
         for stage in range(1, stages):
             if pixels == 1:
+                stem = 'stem = "small", ' if large else ""
                 raise ValueError(
                     f"resnet: stages.{stage} halves the {what}, of which one pixel is left there; use fewer stages "
-                    '(depth and blocks), stem = "small", or larger images'
+                    f"(depth and blocks), {stem}or larger images"
                 )
             pixels = output_size(f"resnet: stages.{stage}", what, pixels, Window(3, 2, 1), floor=True)
 
