@@ -71,6 +71,8 @@ def capture_anew(
     Returns:
         The captured function.
     """
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
     from torch.fx.graph import CodeGen
 
@@ -80,7 +82,9 @@ def capture_anew(
         names.clear()
         return list(function(arguments, names))
 
-    with torch.enable_grad():
+    # Each operation is described by a fake tensor; left to itself, torch makes a mode for each, half of what this takes.
+    described = tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True)))
+    with torch.enable_grad(), described:
         module = make_fx(flat)(*tensors)
     module.graph.set_codegen(CodeGen())
     simplify(module)
