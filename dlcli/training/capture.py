@@ -82,7 +82,7 @@ def capture_anew(
         names.clear()
         return list(function(arguments, names))
 
-    # Each operation is described by a fake tensor; left to itself, torch makes a mode for each, half of what this takes.
+    # A fake tensor describes each operation; left to itself, torch makes a mode for each, half of what this takes.
     described = tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True)))
     with torch.enable_grad(), described:
         module = make_fx(flat)(*tensors)
