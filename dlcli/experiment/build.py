@@ -42,6 +42,9 @@ from dlcli.training.step_costs import FEW, StepCosts, first_rows, step_costs
 from dlcli.training.switched_step import make_step
 from dlcli.training.switches import switch_notes
 
+BESIDE = ("condition", "length", "mask", "weight")
+"""Roles of fields that training looks at, besides inputs and target."""
+
 
 def build(
     recipe: str | Path | Mapping[str, Any],
@@ -112,6 +115,7 @@ def build(
         name=checked.name,
         task=str(dataset.task),
         inputs=dataset.by_role("input"),
+        beside=tuple(field for role in BESIDE for field in dataset.by_role(role)),
         target=dataset.target,
         splits={name: len(rows) for name, rows in dataset.splits.items()},
         outputs=member.io.outputs,

@@ -199,7 +199,9 @@ def _target(address: Address, exporter: Exporter, output: str | Path | None) -> 
         if path.is_dir():
             return path / name
         if not path.name.endswith(exporter.suffix):
-            raise UsageError(f"-o {path}: a file of --format {exporter.name} ends with {exporter.suffix}")
+            raise UsageError(
+                f"-o {path}: a file of --format {exporter.name} ends with {exporter.suffix}; --format names others"
+            )
         return path
     # A folder with a model.json is an earlier export, perhaps under version control; all else in it stays.
     if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "model.json").exists()):

@@ -39,6 +39,7 @@ def preflight_view(preflight: "Preflight") -> RenderableType:
         line("recipe", preflight.name),
         line("task", preflight.task, classes_text(preflight.classes)),
         *(line("input", field_text(field)) for field in preflight.inputs),
+        *(line("beside", f"{field.role} ", field_text(field)) for field in preflight.beside),
         line("target", field_text(preflight.target)),
         line("rows", splits),
         line("batches", f"{count_of(preflight.steps_per_epoch, 'step')} of {_step_rows(preflight)} rows an epoch"),

@@ -55,6 +55,7 @@ class Preflight:
         name: The recipe's name.
         task: The task.
         inputs: Input fields as stored.
+        beside: Fields of other roles that training looks at: conditions, lengths, masks, weights.
         target: The target field.
         splits: Rows of each split.
         outputs: Width of the output.
@@ -82,6 +83,7 @@ class Preflight:
     name: str
     task: str
     inputs: tuple[Field, ...]
+    beside: tuple[Field, ...]
     target: Field
     splits: Mapping[str, int]
     outputs: int

@@ -155,9 +155,9 @@ def _figures(address: Address, facts: Mapping[str, Any]) -> tuple[Figures, Figur
         return own, {}, "These are figures of this one member; how far others lie from it is told by the whole run."
     own = {name: _finite(facts[name]) for name in ("train", "val", "test") if facts.get(name)}
     population = _population(facts)
-    if population:
+    if population and population.get("spread"):
         held_out = {"held_out": _finite(population["out_of_fold"])} if population.get("out_of_fold") else {}
-        spread = {split: _finite(values) for split, values in (population.get("spread") or {}).items()}
+        spread = {split: _finite(values) for split, values in population["spread"].items()}
         what = "fold" if population.get("kind") == "kfold" else "seed"
         return (
             {**own, **held_out},
@@ -215,7 +215,12 @@ def _limits(model: AnyModel, facts: Mapping[str, Any], figures: Figures) -> Iter
 def _use(model: AnyModel, facts: Mapping[str, Any]) -> Iterator[str]:
     needed = " ".join(f"{name}=={version}" for name, version in (facts.get("packages") or {}).items())
     yield f"`pip install {_plain(needed or 'dlcli')}`, then in Python:"
-    names = ", ".join(field.name if field.name.isidentifier() else "x" for field in model.inputs)
+    needs = model.description
+    given = [("", field) for field in (*model.inputs, *needs.conditions)]
+    given += [
+        (f"{key}=", field) for key, field in (("lengths", needs.length), ("mask", needs.mask)) if field is not None
+    ]
+    names = ", ".join(key + (field.name if field.name.isidentifier() else "x") for key, field in given)
     answer = "probabilities" if model.classes else "prediction"
     yield (
         f'```python\nimport dlcli\n\nmodel = dlcli.load("FOLDER")\n{answer} = model.probabilities({names})  '

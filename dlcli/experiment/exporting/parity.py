@@ -12,7 +12,8 @@ from dlcli.errors import DataError, ExportError
 from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-5
-"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; the spread of predictions p ROUNDING · |p| more."""
+"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; predictions by ROUNDING · the largest of them more,
+and the spread of predictions p by ROUNDING · |p|."""
 ROUNDING = 8 * torch.finfo(torch.float32).eps
 """What a few roundings in float32 do to a number, in parts of it."""
 FAR = 1e3
@@ -159,7 +160,7 @@ def compare(exported: Run, source: Run, interface: Interface, cases: Sequence[Ca
         ExportError: They differ; shows the worst row.
     """
     worst: Difference | None = None
-    largest = 0.0
+    largest, size = 0.0, torch.zeros(())
     for case in sorted(cases, key=lambda case: not case.close):
         expected = source(case.rows)
         try:
@@ -170,9 +171,11 @@ def compare(exported: Run, source: Run, interface: Interface, cases: Sequence[Ca
             raise ExportError(f"the exported model gives {', '.join(found)}, expected {', '.join(expected)}; {_ADVICE}")
         for name, outputs in expected.items():
             _check_finite(case, name, found[name], outputs)
+        if PREDICTION in expected:
+            size = torch.maximum(size, expected[PREDICTION].abs().flatten(0, -2).nan_to_num(0, 0, 0).amax(0))
         if exact and case.close:
             for name, outputs in expected.items():
-                here = _largest(case, name, found[name], outputs, _allowed(name, expected))
+                here = _largest(case, name, found[name], outputs, _allowed(name, expected, size))
                 largest = max(largest, float((found[name] - outputs).abs().max()))
                 worst = here if worst is None or here.excess > worst.excess else worst
         elif exact:
@@ -190,9 +193,12 @@ def _refuse(worst: Difference | None) -> None:
         raise ExportError(f"the exported model differs from its source; the worst is {worst}; {_ADVICE}")
 
 
-def _allowed(output: str, expected: Outputs) -> Tensor:
-    """Return how far the values of an output may differ."""
+def _allowed(output: str, expected: Outputs, size: Tensor) -> Tensor:
+    """Return how far the values of an output may differ; `size` is the largest prediction of each target so far."""
     allowed = ABSOLUTE + RELATIVE * expected[output].abs().double()
+    if output == PREDICTION:
+        # A prediction near 0 of a target in the thousands is a sum of terms of that size, and has their rounding.
+        allowed = allowed + ROUNDING * size.double()
     if output == SPREAD and PREDICTION in expected:
         # The standard deviation of large, near numbers has the rounding of these numbers, however small it is itself.
         allowed = allowed + ROUNDING * expected[PREDICTION].abs().double()

@@ -129,23 +129,27 @@ class Model(nn.Module):
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Return the network's outputs as its loss takes them: with several a target (B, k · O), else as `forward`."""
-        fields = self._seen
-        if len(inputs) + len(conditions) != len(fields):
+        """Return the network's outputs as its loss takes them: with several a target (B, k · O), else as `forward`.
+
+        Conditions may also follow the inputs, without the keyword.
+        """
+        fields, given = self._seen, (*inputs, *conditions)
+        if len(given) != len(fields):
             names = ", ".join(field.name for field in fields)
-            raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(inputs) + len(conditions)}")
+            raise DataError(f"the model takes {len(fields)} tensors ({names}), got {len(given)}")
         ready = tuple(
             self._chosen(field, module(tensor).to(network_dtype(field.kind)))
-            for field, module, tensor in zip(fields, self.preprocess, (*inputs, *conditions), strict=True)
+            for field, module, tensor in zip(fields, self.preprocess, given, strict=True)
         )
-        extra: dict[str, Any] = {"conditions": ready[len(inputs) :]} if conditions else {}
+        count = len(self.description.io.inputs)
+        extra: dict[str, Any] = {"conditions": ready[count:]} if len(ready) > count else {}
         self._check_given("lengths", self.description.length, lengths)
         self._check_given("mask", self.description.mask, mask)
         if lengths is not None:
             extra["lengths"] = lengths
         if mask is not None:
             extra["mask"] = mask
-        output: Tensor = self.network(*ready[: len(inputs)], **extra)
+        output: Tensor = self.network(*ready[:count], **extra)
         return output
 
     def _check_given(self, keyword: str, field: Field | None, tensor: Tensor | None) -> None:

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 import yaml
 
-from dlcli import Field, Task, ensemble, load, train
+from dlcli import DataError, Field, Task, ensemble, export, load, train
 from dlcli.experiment.address import find_address
 from dlcli.experiment.exporting.model_card import model_card, pipeline_tag
 from dlcli.recipe.load import load_recipe
@@ -127,3 +129,31 @@ def test_names_of_tasks():
     assert tag("tokens", Task.BINARY) == "text-classification"
     assert tag("tokens", Task.MULTICLASS, True) == "token-classification"
     assert tag("sequence", Task.MULTICLASS) is None
+
+
+def test_a_spread_is_told_where_there_is_one(card):
+    body, _, _ = card("seeds")
+    assert "Behind ±: the sample standard deviation over 2 seeds" in body
+    body, _, _ = card("one", population={"kind": "trials"})
+    assert "Behind ±" not in body
+    assert "One training with one seed" in body
+
+
+def test_the_call_that_it_shows_works_with_conditions(tmp_path, plugins):
+    data = tmp_path / "data.h5"
+    generator = np.random.default_rng(0)
+    with h5py.File(data, "w") as file:
+        for split in ("train", "val", "test"):
+            for name, width, role in (("x", 3, "input"), ("age", 2, "condition")):
+                values = generator.normal(size=(16, width)).astype("float32")
+                file.create_dataset(f"{split}/{name}", data=values).attrs["role"] = role
+            file[f"{split}/y"] = np.arange(16) % 2
+            file[f"{split}/y"].attrs["classes"] = ["no", "yes"]
+    table = {"name": "aged", "data": {"path": str(data)}, "model": {"architecture": "linear"}, "train": {"epochs": 1}}
+    run = train(table, runs=tmp_path / "runs", plugins=plugins).run
+    folder = export(run, format="safetensors", output=tmp_path / "folder", plugins=plugins).path
+    assert "model.probabilities(x, age)" in (folder / "README.md").read_text()
+    model, x, age = load(folder, plugins=plugins), torch.randn(4, 3), torch.randn(4, 2)
+    assert torch.equal(model.probabilities(x, age), model.probabilities(x, conditions=(age,)))
+    with pytest.raises(DataError, match=r"takes 2 tensors \(x, age\), got 1"):
+        model.probabilities(x)

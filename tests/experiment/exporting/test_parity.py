@@ -52,6 +52,22 @@ def test_a_faithful_artefact_passes():
     assert parity.cases[3:] == ("values 1000 ranges below", "values 1000 ranges above")
 
 
+def test_predictions_near_zero_have_the_rounding_of_large_ones():
+    def source(given):
+        return {"prediction": given["x"][:, :1]}
+
+    def exported(by):
+        return lambda given: {"prediction": given["x"][:, :1] + by}
+
+    for size, by, passes in ((5000.0, 3e-4, True), (5000.0, 6e-3, False), (1.0, 3e-4, False)):
+        real = Case("validation rows", {"x": torch.tensor([[size, 0.0, 0.0], [0.0, 0.0, 0.0]])})
+        if passes:
+            assert compare(exported(by), source, VALUES, [real], exact=True).worst.excess < 1
+        else:
+            with pytest.raises(ExportError, match="the worst is validation rows, row 1, prediction"):
+                compare(exported(by), source, VALUES, [real], exact=True)
+
+
 def test_the_bound_is_one_in_a_hundred_thousand_of_one_and_of_the_value():
     far = {"x": torch.full((2, 3), 50.0)}  # logits 100: 1e-5 + 1e-3 is allowed
     for by, passes in ((9.9e-4, True), (1.1e-3, False)):
