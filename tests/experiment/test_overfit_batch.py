@@ -322,7 +322,10 @@ def test_frozen_parameters_and_dead_units_are_causes(data, plugins, short):
     assert any(cause.startswith("frozen parameters: only 2 of 9") for cause in found.causes)
     told = list(causes(found.attempts, member, batch, network, [], 0.0, 0.0))
     dead = next(cause for cause in told if cause.startswith("dead units"))
-    assert "40 of 64 of blocks.0.activation" in dead or "41 of 64" in dead
+    units = network.blocks[0](batch.inputs[0])
+    constant = int((units.amax(0) == units.amin(0)).sum())  # the 40, and those that random weights have made so
+    assert constant >= 40
+    assert f"{constant} of 64 of blocks.0.activation" in dead
 
 
 def test_a_wrong_recipe_is_told_as_everywhere(folder, plugins, recipe):

@@ -12,8 +12,7 @@ from dlcli.errors import DataError, ExportError
 from dlcli.experiment.models.interface import PREDICTION, PROBABILITIES, SPREAD, Interface
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-5
-"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|; predictions by ROUNDING · the largest of them more,
-and the spread of predictions p by ROUNDING · |p|."""
+"""How far outputs may differ: |a − b| ≤ ABSOLUTE + RELATIVE · |b|, and by some ROUNDING of predictions more."""
 ROUNDING = 8 * torch.finfo(torch.float32).eps
 """What a few roundings in float32 do to a number, in parts of it."""
 FAR = 1e3
@@ -196,8 +195,7 @@ def _refuse(worst: Difference | None) -> None:
 def _allowed(output: str, expected: Outputs, size: Tensor) -> Tensor:
     """Return how far the values of an output may differ; `size` is the largest prediction of each target so far."""
     allowed = ABSOLUTE + RELATIVE * expected[output].abs().double()
-    if output == PREDICTION:
-        # A prediction near 0 of a target in the thousands is a sum of terms of that size, and has their rounding.
+    if output == PREDICTION:  # one near 0 of a target in the thousands is a sum of terms of that size
         allowed = allowed + ROUNDING * size.double()
     if output == SPREAD and PREDICTION in expected:
         # The standard deviation of large, near numbers has the rounding of these numbers, however small it is itself.
