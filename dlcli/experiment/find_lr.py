@@ -163,7 +163,7 @@ def suggest(points: Sequence[RatePoint]) -> tuple[float | None, float | None]:
     Returns:
         Both rates; None and None where the smoothed loss never falls.
     """
-    lowest = min(range(SETTLING, len(points)), key=lambda place: points[place].smoothed_loss)
+    lowest = _lowest(points)
     slopes = [
         ((after.smoothed_loss - before.smoothed_loss) / math.log(after.learning_rate / before.learning_rate), after)
         for before, after in pairwise(points[SETTLING - 1 : lowest + 1])
@@ -181,8 +181,8 @@ def doubts(points: Sequence[RatePoint]) -> tuple[str, ...]:
     Returns:
         A note, or none.
     """
-    lowest = min(range(SETTLING, len(points)), key=lambda place: points[place].smoothed_loss)
-    before = points[: max(lowest, SETTLING) + 1]
+    lowest = _lowest(points)
+    before = points[: lowest + 1]
     first = points[SETTLING - 1].smoothed_loss
     fall = first - points[lowest].smoothed_loss
     # A running mean of independent values of one spread has √((1 − a) / (1 + a)) of it; two of them differ by √2 more.
@@ -194,6 +194,11 @@ def doubts(points: Sequence[RatePoint]) -> tuple[str, ...]:
         f"the loss fell by {fall:.2g} only, from {first:.4g}, as by chance where batches differ by {spread:.2g}: the "
         "rates say little; take larger batches, or look whether the inputs say anything of the target",
     )
+
+
+def _lowest(points: Sequence[RatePoint]) -> int:
+    """Return the place of the smallest smoothed loss, after those that are settling."""
+    return min(range(SETTLING, len(points)), key=lambda place: points[place].smoothed_loss)
 
 
 def _climb(member: Member, batches: Batches, device: torch.device) -> tuple[list[RatePoint], str | None]:

@@ -88,16 +88,16 @@ class WindowWatch:
         """Refuse a window that fits nowhere, before torch does in words of its own."""
         if not arguments or not isinstance(arguments[0], Tensor):
             return
-        axes, pools = _axes(module), not isinstance(module, _ConvNd)  # which pad half their window at most
+        axes = _axes(module)
         sizes = arguments[0].shape[-axes:]
         seen: dict[tuple[int, Window], list[str]] = {}
         for what, size, window in zip(AXES[axes], sizes, _windows(module, axes), strict=True):
-            most = window.span // 2 if pools else None
+            most = _largest_padding(module, window)
             output_size(self._layers[module], what, size, window, floor=True, largest_padding=most)
             seen.setdefault((size, window), []).append(what)
         ceil = bool(getattr(module, "ceil_mode", False))
         for (size, window), names in seen.items():
-            most = window.span // 2 if pools else None
+            most = _largest_padding(module, window)
             self.slides.append(Slide(self._layers[module], " and ".join(names), size, window, ceil, most))
 
 
@@ -121,6 +121,11 @@ def _axes(module: nn.Module) -> int:
     """Return along how many axes a layer slides; subclasses have names of their own."""
     found = [base.__name__ for base in type(module).__mro__ if base.__module__.startswith("torch.nn.")]
     return int(found[0][-2])
+
+
+def _largest_padding(module: nn.Module, window: Window) -> int | None:
+    """Return the largest padding that torch allows: half a pooling's window, any of a convolution."""
+    return None if isinstance(module, _ConvNd) else window.span // 2
 
 
 def _windows(module: nn.Module, axes: int) -> list[Window]:
